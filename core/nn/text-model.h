@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * text-model.h - a decoder with its weights resident: logits, generation, log-likelihoods of many requests at once.
+ *
+ * The forward pass (decoder.c) is written against a table of operations (ops.h) over opaque buffers. Weights come in tensor by tensor, as
+ * stored bytes, and are packed for the operations; a candidate is re-filled in place. Results do not depend on how requests are batched.
+ */
+#ifndef EVO_NN_TEXT_MODEL_H
+#define EVO_NN_TEXT_MODEL_H
+
+#include "core/abi/evopipe-model.h"
+#include "core/base/pool.h"
+#include "core/nn/tokenizer.h"
+#include "core/tensor/dtype.h"
+
+typedef struct EvoTextModel EvoTextModel;
+
+/* spec is copied; tokenizer may be NULL (token ids only). pool and kernels are borrowed and outlive the model. */
+EvoTextModel *evo_text_model_new (const EvoDecoderSpec *spec, EvoTokenizer *tokenizer, const EvoKernels *k, EvoPool *pool);
+void evo_text_model_free (EvoTextModel *m);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoTextModel, evo_text_model_free)
+
+/* One tensor by its role (layer and slot: see models/cards). bytes: row-major, `dtype`. dims are checked against the spec:
+ * EVO_STORE_ERROR_FORMAT. A tensor no pass uses (slot "") is ignored. May be called again: replaces. */
+gboolean evo_text_model_set_tensor (EvoTextModel *m, const EvoRole *role, const char *name, EvoDtype dtype, guint n_dims, const gint64 *dims,
+                                    gconstpointer bytes, GError **error);
+gboolean evo_text_model_is_complete (const EvoTextModel *m, GError **error); /* names the first missing weight */
+const EvoDecoderSpec *evo_text_model_get_spec (const EvoTextModel *m);
+EvoTokenizer *evo_text_model_get_tokenizer (const EvoTextModel *m);          /* borrowed, may be NULL */
+guint64 evo_text_model_estimate_bytes (const EvoDecoderSpec *spec, EvoDtype weights, guint batch); /* resident bytes: weights and caches */
+
+typedef struct {
+  gint64 max_tokens, beams, top_k;         /* beams 1: no beam search; top_k 0: all */
+  double temperature;                      /* 0: greedy */
+  double top_p, repetition_penalty, length_penalty;
+  gboolean ignore_eos, early_stopping;
+  guint64 seed;                            /* of sampling: stream = mix (seed, request index) */
+  const char *const *stop; guint n_stop;   /* stop strings; need a tokenizer */
+} EvoGenerateOptions;
+#define EVO_GENERATE_DEFAULTS { .max_tokens = 256, .beams = 1, .top_p = 1, .repetition_penalty = 1, .length_penalty = 1 }
+
+typedef enum { EVO_STOP_LENGTH, EVO_STOP_EOS, EVO_STOP_STRING } EvoStopReason;
+
+typedef struct {
+  const gint32 *ids; gsize n_ids;          /* prompt; the caller's */
+  GArray *out;                             /* gint32, new tokens (with the stop token where one ended it); owned by the result */
+  GArray *logprobs;                        /* float, of each new token, before penalty and temperature; empty after beam search */
+  GString *text;                           /* decoded, cut at a stop string, special tokens skipped; NULL without tokenizer */
+  EvoStopReason reason;
+  double score;                            /* beam search: of the best hypothesis */
+} EvoGeneration;
+
+/* Generates for all requests at once (continuous batching: a finished row makes room for the next; rows sorted by length inside, results in
+ * place). batch: rows in flight at most, 0 = chosen from the model's size. Rows longer than max_positions end with reason LENGTH. */
+gboolean evo_text_model_generate (EvoTextModel *m, EvoGeneration *requests, gsize n, const EvoGenerateOptions *options, guint batch,
+                                  GError **error);
+void evo_generation_clear (EvoGeneration *g);
+
+typedef struct { const gint32 *ids; gsize n_ids, first; double log_likelihood; gboolean is_greedy; } EvoScoring;
+/* sum of log p(ids[t] | ids[0..t-1]) for t >= first (first >= 1), and whether each of them is the argmax. */
+gboolean evo_text_model_score (EvoTextModel *m, EvoScoring *requests, gsize n, guint batch, GError **error);
+
+/* For tests and `generate --logits`: logits [n][vocab]; hidden [n_layers + 1][n][hidden], or NULL. Caller's memory. */
+gboolean evo_text_model_logits (EvoTextModel *m, const gint32 *ids, gsize n, float *logits, float *hidden, GError **error);
+
+#endif
