@@ -159,6 +159,10 @@ typedef struct {
   const EvoParam *in_params; gsize in_params_size;
   guint32 min_inputs, max_inputs;  /* max 0: any number */
   guint32 n_passes, access, scope, flags, n_cuts_per_input, n_cuts_fixed;
+  /* Where parameters decide: the scope for these (operator's and inputs') parameters; NULL: `scope`.
+   * TENSOR: one set of sums. ROW: measure, solve and merge are called row by row. COLUMN: calls see whole rows; sums and coef are
+   * [n_sums][n_cols]. MODEL: sums and cuts run over all tensors of the model, in output order, before the first merge. */
+  guint32 (*scope_of) (const void *params);
   /* All optional but merge. Order for a tensor: keys/rank -> cut; measure passes 0.. -> sums; solve -> coef; merge. */
   guint32 (*n_sums) (const EvoMergeCall *c, guint pass);
   gboolean (*measure) (const EvoMergeCall *c, guint pass, double *sums, GError **error); /* of this slice; the host adds in index order */

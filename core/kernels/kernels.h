@@ -20,6 +20,9 @@ const char *evo_kernels_slot (const EvoKernels *k, unsigned i, const char **impl
 /* "avx512+amx SapphireRapids glibc 2.36": the numerics line; scores are promised equal where it is (design section 5). */
 const char *evo_kernels_numerics (void);
 
+/* What OPENBLAS_CORETYPE should say on this CPU ("SKYLAKEX"), NULL: OpenBLAS knows it itself. Set before OpenBLAS loads. */
+const char *evo_kernels_blas_core (void);
+
 /* blas.c: OpenBLAS, one thread, held to fixed shapes. */
 const char *evo_blas_core (void);
 

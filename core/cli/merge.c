@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * merge.c - evopipe merge: a pipeline without a search, written as a model directory.
+ */
+#include <stdio.h>
+
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "core/cli/cli.h"
+#include "core/graph/save.h"
+#include "core/kernels/kernels.h"
+
+static gboolean
+is_read (const EvoGraph *graph, const EvoNode *node)
+{
+  for (guint i = 0; i < evo_graph_get_n_nodes (graph); i++) {
+    const EvoNode *other = evo_graph_get (graph, i);
+
+    if (other->base.from == node)
+      return TRUE;
+    for (guint e = 0; e < other->n_in; e++)
+      if (other->in[e].from == node)
+        return TRUE;
+  }
+  return FALSE;
+}
+
+/* The one node that `save` names, else the one model node that nothing reads. */
+static const EvoNode *
+find_result (const EvoGraph *graph, GError **error)
+{
+  const EvoNode *saved = NULL, *unread = NULL;
+  guint n_saved = 0, n_unread = 0;
+
+  for (guint i = 0; i < evo_graph_get_n_nodes (graph); i++) {
+    const EvoNode *node = evo_graph_get (graph, i);
+
+    if (node->kind == EVO_KIND_OPTIMIZER) {
+      evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "%s: \"%s\" is a search; use evopipe run", evo_graph_get_name (graph), node->name);
+      return NULL;
+    }
+    if (node->kind == EVO_KIND_EVALUATOR)
+      continue;
+    if (node->save_path != NULL) {
+      saved = node;
+      n_saved++;
+    }
+    if (!is_read (graph, node)) {
+      unread = node;
+      n_unread++;
+    }
+  }
+  if (n_saved == 1 || (n_saved == 0 && n_unread == 1))
+    return n_saved == 1 ? saved : unread;
+  evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "%s: %u nodes could be the result; name one in \"save\"", evo_graph_get_name (graph),
+                 n_saved > 1 ? n_saved : n_unread);
+  return NULL;
+}
+
+typedef struct { const char *dtype, *shard; gint64 seed, threads; gboolean force; } MergeArguments;
+
+static gboolean
+read_options (const MergeArguments *a, const EvoNode *node, EvoSaveOptions *o, GError **error)
+{
+  o->dtype = node->save_dtype;
+  o->shard_bytes = node->save_shard_bytes;
+  o->replace = a->force;
+  if (a->dtype != NULL && (o->dtype = evo_dtype_from_user_name (a->dtype)) == EVO_DTYPE_NONE)
+    return evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_ARGUMENT, "--dtype %s: is none of bf16, f16, f32", a->dtype);
+  if (a->shard != NULL && !evo_cli_parse_size (a->shard, &o->shard_bytes))
+    return evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_ARGUMENT, "--shard-size %s: needs a size such as 5GB or 300MB", a->shard);
+  return TRUE;
+}
+
+static gboolean
+write_model (const EvoOpened *o, const MergeArguments *a, const char *path, GError **error)
+{
+  const EvoNode *node = find_result (o->graph, error);
+  EvoSaveOptions options = { .path = path };
+  g_autoptr (EvoPool) pool = NULL;
+  g_autofree char *recipe = NULL;
+  g_autofree double *x = NULL;
+  EvoMergeContext context;
+  gboolean good;
+
+  if (node == NULL || !read_options (a, node, &options, error))
+    return FALSE;
+  pool = evo_pool_new (a->threads > 0 ? (guint) a->threads : g_get_num_processors ());
+  x = evo_models_new_vector (o->models);
+  recipe = evo_graph_to_recipe (o->graph, node, x, -1, NULL, NULL, evo_models_get_n_layers (o->models));
+  options.recipe = recipe;
+  evo_merge_context_init (&context, o->models, evo_kernels_get (), pool, x, -1, NULL);
+  good = evo_save_model (&context, node, &options, error);
+  evo_merge_context_clear (&context);
+  if (good) {
+    g_autofree char *bytes = evo_size_text (evo_saved_bytes (o->models, node, options.dtype));
+
+    printf ("%s: %s, %u tensors\n", path, bytes, evo_models_get_layout (o->models, node)->n);
+  }
+  return good;
+}
+
+static int
+merge_command (int argc, char **argv)
+{
+  g_autoptr (GPtrArray) sets = g_ptr_array_new (), files = g_ptr_array_new ();
+  MergeArguments a = { .seed = -1 };
+  const EvoOption table[] = { { "--set", EVO_OPTION_LIST, sets, 0, 0 }, { "--dtype", EVO_OPTION_TEXT, &a.dtype, 0, 0 },
+                              { "--shard-size", EVO_OPTION_TEXT, &a.shard, 0, 0 },
+                              { "--seed", EVO_OPTION_INTEGER, &a.seed, 0, (G_GINT64_CONSTANT (1) << 53) - 1 },
+                              { "--threads", EVO_OPTION_INTEGER, &a.threads, 1, 1024 }, { "--force", EVO_OPTION_FLAG, &a.force, 0, 0 } };
+  g_auto (EvoOpened) opened = { NULL };
+  g_autoptr (GError) error = NULL;
+  gboolean help;
+
+  if (!evo_cli_parse (&evo_command_merge, table, G_N_ELEMENTS (table), argc, argv, files, &help))
+    return 2;
+  if (help)
+    return 0;
+  if (files->len != 2)
+    return evo_cli_usage (&evo_command_merge, "needs a pipeline and the directory to write");
+  g_ptr_array_add (sets, NULL);
+  EvoGraphOptions options = { (const char *const *) sets->pdata, a.seed >= 0, (guint64) MAX (a.seed, 0) };
+  if (!evo_cli_open (files->pdata[0], &options, &opened, &error) || !write_model (&opened, &a, files->pdata[1], &error))
+    return evo_cli_fail (error);
+  return 0;
+}
+
+const EvoCommand evo_command_merge = { "merge", "FILE OUT [--dtype D] [--shard-size S] [--seed N] [--threads N] [--set NODE.PARAM=VALUE]… [--force]",
+                                       "write the model of a pipeline without a search", merge_command };

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * plan.c - what can be said of a pipeline before a weight is read: genes, stages, bounds of memory and disk.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/base/text.h"
+#include "core/cli/cli.h"
+#include "core/graph/save.h"
+#include "core/nn/text-model.h"
+
+static void
+print_models (const EvoOpened *o)
+{
+  guint64 sources = 0;
+
+  printf ("models\n");
+  for (guint i = 0; i < evo_graph_get_n_nodes (o->graph); i++) {
+    const EvoNode *node = evo_graph_get (o->graph, i);
+    const EvoLayout *l;
+    g_autofree char *bytes = NULL;
+
+    if (node->kind != EVO_KIND_MODEL && node->kind != EVO_KIND_MERGE)
+      continue;
+    l = evo_models_get_layout (o->models, node);
+    bytes = evo_size_text (evo_saved_bytes (o->models, node, EVO_DTYPE_NONE));
+    printf ("  %-16s %-20s %4u tensors, %d layers, %.4g M parameters, %s\n", node->name, node->plugin->name, l->n, l->n_layers,
+            (double) l->n_elements / 1e6, bytes);
+    if (node->kind == EVO_KIND_MODEL)
+      sources += evo_store_get_bytes (evo_models_get_store (o->models, node));
+  }
+  guint64 ram = (guint64) sysconf (_SC_PHYS_PAGES) * (guint64) sysconf (_SC_PAGESIZE);
+  if (sources > ram) {
+    g_autofree char *a = evo_size_text (sources), *b = evo_size_text (ram);
+
+    printf ("  warning: the sources (%s) exceed this machine's memory (%s): they will be read from disk again and again\n", a, b);
+  }
+}
+
+static void
+print_gene (const EvoGene *g)
+{
+  printf ("    %-34s %3u ", g->name, g->n);
+  if (g->is_choice)
+    printf ("of %u choices", g->n_choices);
+  else
+    printf ("%s%g … %g%s", g->is_log ? "log " : "", g->low, g->high, g->is_int ? ", whole" : "");
+  printf ("%s%s\n", g->simplex == NULL ? "" : ", simplex ", g->simplex == NULL ? "" : g->simplex);
+}
+
+static void
+print_search (const EvoNode *node)
+{
+  const EvoSearchSpec *s = &node->search;
+  guint n = 0;
+
+  for (guint i = 0; i < s->n_genes; i++)
+    n += s->genes[i]->n;
+  printf ("search %s (%s): %u dimensions, ", node->name, node->plugin->name, n);
+  if (s->trials > 0)
+    printf ("%" G_GINT64_FORMAT " trials", s->trials);
+  if (s->minutes > 0)
+    printf ("%sat most %g minutes", s->trials > 0 ? ", " : "", s->minutes);
+  printf (", searches %s\n", s->target->name);
+  for (guint i = 0; i < s->n_objectives; i++)
+    printf ("  %s %s (weight %g)\n", s->objectives[i].weight < 0 ? "minimize" : "maximize", s->objectives[i].evaluator->name,
+            fabs (s->objectives[i].weight));
+  for (guint i = 0; i < s->n_genes; i++)
+    print_gene (s->genes[i]);
+}
+
+/* Most bytes that one process holds for itself while it works on `node`: packed weights, caches, slices. */
+static guint64
+bound_of (const EvoOpened *o, const EvoNode *node, guint threads, gboolean runs)
+{
+  const EvoLayout *l = evo_models_get_layout (o->models, node);
+  guint64 bytes = evo_merge_bound (o->models, evo_node_model (node), threads), largest = 0;
+  EvoDecoderSpec spec;
+
+  for (guint i = 0; i < l->n; i++)
+    largest = MAX (largest, evo_shape_bytes (&l->tensors[i].shape));
+  if (runs && evo_models_get_decoder (o->models, node, &spec, NULL))
+    bytes += largest + evo_text_model_estimate_bytes (&spec, l->n > 0 ? l->tensors[0].shape.dtype : EVO_DTYPE_BF16, 0);
+  return bytes + (guint64) 48 * 1000000; /* program, plugins, headers, tokenizers */
+}
+
+static void
+print_bounds (const EvoOpened *o, guint jobs, guint threads)
+{
+  guint64 disk = 0, anonymous = 0, mapped = 0;
+  guint n = threads > 0 ? threads : MAX (g_get_num_processors () / MAX (jobs, 1), 1);
+
+  for (guint i = 0; i < evo_graph_get_n_nodes (o->graph); i++) {
+    const EvoNode *node = evo_graph_get (o->graph, i);
+
+    if (node->kind == EVO_KIND_OPTIMIZER || node->save_path != NULL)
+      disk += evo_saved_bytes (o->models, node, node->save_dtype);
+    if (node->kind == EVO_KIND_MODEL)
+      mapped += evo_store_get_bytes (evo_models_get_store (o->models, node));
+    if (node->kind == EVO_KIND_OPTIMIZER)
+      anonymous = MAX (anonymous, jobs * bound_of (o, node, n, TRUE));
+    else if (node->save_path != NULL)
+      anonymous = MAX (anonymous, bound_of (o, node, n * jobs, FALSE));
+    for (guint e = 0; node->is_exam && e < node->n_in; e++)
+      anonymous = MAX (anonymous, bound_of (o, node->in[e].from, n * jobs, TRUE));
+  }
+  g_autofree char *a = evo_size_text (anonymous), *m = evo_size_text (mapped), *r = evo_size_text (anonymous + mapped), *d = evo_size_text (disk);
+  printf ("bounds (%u job%s of %u thread%s)\n  anonymous memory   at most %s\n  resident           at most %s, of which %s are the sources' pages, which "
+          "may leave memory\n  disk               %s for saved models\n", jobs, jobs == 1 ? "" : "s", n, n == 1 ? "" : "s", a, r, m, d);
+}
+
+void
+evo_cli_print_plan (const EvoOpened *o, guint jobs, guint threads)
+{
+  printf ("%s\n", evo_graph_get_title (o->graph));
+  print_models (o);
+  for (guint i = 0; i < evo_graph_get_n_nodes (o->graph); i++) {
+    const EvoNode *node = evo_graph_get (o->graph, i);
+
+    if (node->kind == EVO_KIND_OPTIMIZER)
+      print_search (node);
+    if (!node->is_exam)
+      continue;
+    printf ("exam %s (%s):", node->name, node->plugin->name);
+    for (guint e = 0; e < node->n_in; e++)
+      printf (" %s", node->in[e].from->name);
+    printf ("\n");
+  }
+  print_bounds (o, MAX (jobs, 1), threads);
+}

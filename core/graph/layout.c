@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * layout.c - opens the headers of all sources and works out which tensors every model node has.
+ */
+#include "core/graph/layout.h"
+
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/base/text.h"
+
+typedef struct {
+  EvoLayout layout;      /* n = 0 for nodes that are no models */
+  EvoStore *store;
+  EvoCheckpoint *checkpoint;
+  const EvoModelOp *op;  /* NULL: no plugin claims it: it can be merged, not run */
+} Model;
+
+struct EvoModels {
+  EvoGraph *graph;
+  char *cards;
+  Model *models;         /* [n_nodes] */
+  gint32 *n_layers;      /* [n_nodes] */
+  guint n_nodes, n_genes;
+};
+
+static void
+layout_clear (EvoLayout *l)
+{
+  for (guint i = 0; i < l->n; i++) {
+    g_free (l->tensors[i].shape.name);
+    g_free (l->tensors[i].from);
+  }
+  g_clear_pointer (&l->tensors, g_free);
+  l->n = 0;
+}
+
+void
+evo_models_free (EvoModels *m)
+{
+  if (m == NULL)
+    return;
+  for (guint i = 0; i < m->n_nodes; i++) {
+    layout_clear (&m->models[i].layout);
+    g_clear_pointer (&m->models[i].checkpoint, evo_checkpoint_free);
+    g_clear_pointer (&m->models[i].store, evo_store_unref);
+  }
+  g_free (m->models);
+  g_free (m->n_layers);
+  g_free (m->cards);
+  g_free (m);
+}
+
+EvoGraph *
+evo_models_get_graph (const EvoModels *m)
+{
+  return m->graph;
+}
+
+const EvoNode *
+evo_node_model (const EvoNode *node)
+{
+  while (node->kind == EVO_KIND_OPTIMIZER)
+    node = node->search.target;
+  return node;
+}
+
+const EvoLayout *
+evo_models_get_layout (const EvoModels *m, const EvoNode *node)
+{
+  return &m->models[evo_node_model (node)->index].layout;
+}
+
+EvoStore *
+evo_models_get_store (const EvoModels *m, const EvoNode *node)
+{
+  return m->models[node->index].store;
+}
+
+guint
+evo_models_get_n_genes (const EvoModels *m)
+{
+  return m->n_genes;
+}
+
+const gint32 *
+evo_models_get_n_layers (const EvoModels *m)
+{
+  return m->n_layers;
+}
+
+EvoDtype
+evo_layout_dtype (const EvoLayoutTensor *t, EvoDtype as)
+{
+  return as != EVO_DTYPE_NONE && evo_dtype_is_float (t->shape.dtype) ? as : t->shape.dtype;
+}
+
+/* ------------------------------------------------------------------ sources */
+
+/* The first whole component of a name that is a number: the layer of an architecture nobody knows. */
+static gint32
+layer_in_name (const char *name)
+{
+  for (const char *p = strchr (name, '.'); p != NULL; p = strchr (p + 1, '.')) {
+    char *end;
+
+    if (!g_ascii_isdigit (p[1]))
+      continue;
+    gint64 layer = g_ascii_strtoll (p + 1, &end, 10);
+    if (*end == '.' && layer < 100000)
+      return (gint32) layer;
+  }
+  return -1;
+}
+
+static void
+source_role (const Model *model, const char *name, EvoRole *role)
+{
+  *role = (EvoRole){ .kind = EVO_ROLE_OTHER, .layer = -1 };
+  if (model->op != NULL && model->op->role != NULL)
+    model->op->role (model->checkpoint, name, role);
+  if (model->op == NULL)
+    role->layer = layer_in_name (name);
+}
+
+static int
+natural_order (gconstpointer a, gconstpointer b)
+{
+  const char *x = ((const EvoLayoutTensor *) a)->shape.name, *y = ((const EvoLayoutTensor *) b)->shape.name;
+
+  while (*x != '\0' && *y != '\0') {
+    if (g_ascii_isdigit (*x) && g_ascii_isdigit (*y)) {
+      char *end_x, *end_y;
+      guint64 i = g_ascii_strtoull (x, &end_x, 10), j = g_ascii_strtoull (y, &end_y, 10);
+
+      if (i != j)
+        return i < j ? -1 : 1;
+      x = end_x;
+      y = end_y;
+    } else if (*x != *y) {
+      return (guchar) *x < (guchar) *y ? -1 : 1;
+    } else {
+      x++;
+      y++;
+    }
+  }
+  return *x == *y ? 0 : *x == '\0' ? -1 : 1;
+}
+
+static void
+count_elements (EvoLayout *l)
+{
+  l->n_elements = 0;
+  for (guint i = 0; i < l->n; i++) {
+    l->tensors[i].model_first = l->n_elements;
+    l->n_elements += l->tensors[i].shape.n;
+  }
+}
+
+static void
+layout_source (Model *model, const EvoNode *node)
+{
+  EvoLayout *l = &model->layout;
+  guint n = evo_store_get_n_tensors (model->store);
+  gint32 deepest = -1;
+
+  l->tensors = g_new0 (EvoLayoutTensor, MAX (n, 1));
+  l->source = node;
+  for (guint i = 0; i < n; i++) {
+    const EvoShape *shape = evo_store_get_tensor (model->store, i);
+    EvoLayoutTensor *t = &l->tensors[l->n];
+
+    source_role (model, shape->name, &t->role);
+    if (t->role.kind == EVO_ROLE_BUFFER)
+      continue;
+    t->shape = *shape;
+    t->shape.name = g_strdup (shape->name);
+    t->stored = (gint32) i;
+    if (node->dtype != EVO_DTYPE_NONE && evo_dtype_is_float (shape->dtype))
+      t->shape.dtype = node->dtype;
+    deepest = MAX (deepest, t->role.layer);
+    l->n++;
+  }
+  qsort (l->tensors, l->n, sizeof *l->tensors, natural_order);
+  count_elements (l);
+  l->n_layers = model->op != NULL && model->op->n_layers != NULL ? model->op->n_layers (model->checkpoint) : deepest + 1;
+}
+
+/* The path parameter of a model plugin: the member called "path". */
+static const char *
+node_path (const EvoNode *node)
+{
+  const EvoParam *p = evo_param_find (node->plugin->op->params, "path");
+
+  return p == NULL ? NULL : *(const char *const *) ((const char *) node->params + p->offset);
+}
+
+static gboolean
+open_source (EvoModels *m, const EvoNode *node, Model *model, const char *path, GError **error)
+{
+  const EvoModelOp *op = (const EvoModelOp *) evo_node_model (node)->plugin->op;
+
+  if (path == NULL)
+    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "%s: the model plugin has no \"path\"", node->name);
+  model->store = evo_store_open (path, error);
+  if (model->store == NULL) {
+    g_prefix_error (error, "%s: ", node->name);
+    return FALSE;
+  }
+  model->checkpoint = evo_checkpoint_new (model->store, m->cards, error);
+  if (model->checkpoint == NULL)
+    return FALSE;
+  if (node->kind == EVO_KIND_MODEL)
+    model->op = op->claim (model->checkpoint) ? op : NULL;
+  return TRUE;
+}
+
+/* ------------------------------------------------------------------ merges */
+
+typedef struct { EvoModels *m; const EvoNode *node; EvoLayout *out; const EvoEdge *reference; GHashTable **index; } Merging;
+
+static GHashTable *
+index_by_name (const EvoLayout *l)
+{
+  GHashTable *index = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (guint i = 0; i < l->n; i++)
+    g_hash_table_insert (index, l->tensors[i].shape.name, GINT_TO_POINTER ((gint) i + 1));
+  return index;
+}
+
+static gint32
+lookup (GHashTable *index, const char *name)
+{
+  return GPOINTER_TO_INT (g_hash_table_lookup (index, name)) - 1;
+}
+
+static gint32
+find_role (const EvoLayout *l, guint32 kind)
+{
+  for (guint i = 0; i < l->n; i++)
+    if (l->tensors[i].role.kind == kind)
+      return (gint32) i;
+  return -1;
+}
+
+/* Input e's tensor that plays the part of `t`; a tied model's embedding stands for its output matrix. */
+static gboolean
+find_input (const Merging *g, guint e, const EvoEdge *edge, const EvoLayoutTensor *t, gint32 *out, GError **error)
+{
+  const EvoLayout *l = evo_models_get_layout (g->m, edge->from);
+  gint32 i = lookup (g->index[e], t->shape.name);
+
+  if (i < 0 && t->role.kind == EVO_ROLE_HEAD)
+    i = find_role (l, EVO_ROLE_EMBED);
+  if (i < 0)
+    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: %s has no tensor \"%s\", %s has it", g->node->name,
+                          edge->from->name, t->shape.name, g->reference->from->name);
+  const EvoShape *a = &l->tensors[i].shape;
+  if (!evo_shape_equal (a, &t->shape)) {
+    g_autofree char *ours = evo_shape_text (&t->shape), *theirs = evo_shape_text (a);
+
+    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: \"%s\" is %s in %s and %s in %s; shapes must agree",
+                          g->node->name, t->shape.name, ours, g->reference->from->name, theirs, edge->from->name);
+  }
+  if (evo_dtype_is_float (a->dtype) != evo_dtype_is_float (t->shape.dtype))
+    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: \"%s\" is %s in %s and %s in %s; both must be floating point",
+                          g->node->name, t->shape.name, evo_dtype_name (t->shape.dtype), g->reference->from->name,
+                          evo_dtype_name (a->dtype), edge->from->name);
+  *out = i;
+  return TRUE;
+}
+
+static gboolean
+link_inputs (const Merging *g, EvoLayoutTensor *t, GError **error)
+{
+  const EvoNode *node = g->node;
+
+  t->from = g_new (gint32, node->n_in + 1);
+  t->from[node->n_in] = -1;
+  for (guint e = 0; e < node->n_in; e++)
+    if (!find_input (g, e, &node->in[e], t, &t->from[e], error))
+      return FALSE;
+  return node->base.from == NULL || find_input (g, node->n_in, &node->base, t, &t->from[node->n_in], error);
+}
+
+/* A tensor that the reference lacks is an error, but for an output matrix, which the result then gets. */
+static gboolean
+find_extra (const Merging *g, guint e, const EvoEdge *edge, const EvoLayoutTensor **head, GError **error)
+{
+  const EvoLayout *l = evo_models_get_layout (g->m, edge->from), *r = evo_models_get_layout (g->m, g->reference->from);
+  g_autoptr (GHashTable) known = index_by_name (r);
+
+  for (guint i = 0; i < l->n; i++) {
+    const EvoLayoutTensor *t = &l->tensors[i];
+
+    if (lookup (known, t->shape.name) >= 0)
+      continue;
+    if (t->role.kind != EVO_ROLE_HEAD)
+      return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: %s has a tensor \"%s\" that %s lacks", g->node->name,
+                            edge->from->name, t->shape.name, g->reference->from->name);
+    *head = t;
+  }
+  return TRUE;
+}
+
+static void
+add_tensor (const Merging *g, const EvoLayoutTensor *from)
+{
+  EvoLayoutTensor *t = &g->out->tensors[g->out->n++];
+
+  *t = *from;
+  t->shape.name = g_strdup (from->shape.name);
+  t->from = NULL;
+  t->stored = -1;
+  if (g->node->dtype != EVO_DTYPE_NONE && evo_dtype_is_float (t->shape.dtype))
+    t->shape.dtype = g->node->dtype;
+}
+
+static gboolean
+fill_merge (const Merging *g, const EvoLayoutTensor *head, GError **error)
+{
+  const EvoLayout *r = evo_models_get_layout (g->m, g->reference->from);
+
+  g->out->tensors = g_new0 (EvoLayoutTensor, r->n + 1);
+  g->out->n_layers = r->n_layers;
+  g->out->source = r->source;
+  g->out->untied = r->untied || head != NULL;
+  for (guint i = 0; i < r->n; i++)
+    add_tensor (g, &r->tensors[i]);
+  if (head != NULL)
+    add_tensor (g, head);
+  qsort (g->out->tensors, g->out->n, sizeof *g->out->tensors, natural_order);
+  count_elements (g->out);
+  for (guint i = 0; i < g->out->n; i++)
+    if (!link_inputs (g, &g->out->tensors[i], error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+layout_merge (EvoModels *m, const EvoNode *node, Model *model, GError **error)
+{
+  g_autoptr (GPtrArray) indices = g_ptr_array_new_with_free_func ((GDestroyNotify) g_hash_table_unref);
+  Merging g = { m, node, &model->layout, node->base.from != NULL ? &node->base : &node->in[0], NULL };
+  const EvoLayoutTensor *head = NULL;
+
+  for (guint e = 0; e <= node->n_in; e++) {
+    const EvoEdge *edge = e < node->n_in ? &node->in[e] : &node->base;
+
+    if (edge->from == NULL)
+      continue;
+    g_ptr_array_add (indices, index_by_name (evo_models_get_layout (m, edge->from)));
+    if (!find_extra (&g, e, edge, &head, error))
+      return FALSE;
+  }
+  g.index = (GHashTable **) indices->pdata;
+  return fill_merge (&g, head, error);
+}
+
+/* ------------------------------------------------------------------ genes and selectors */
+
+static gboolean
+check_selectors (const EvoLayout *l, EvoValue *const *values, guint n, GError **error)
+{
+  g_autoptr (GHashTable) used = g_hash_table_new (NULL, NULL);
+
+  for (guint p = 0; p < n; p++) {
+    if (values == NULL || values[p] == NULL)
+      continue;
+    for (guint i = 0; i < l->n; i++) {
+      EvoPlace place = { l->tensors[i].shape.name, &l->tensors[i].role, l->n_layers };
+
+      evo_value_mark (values[p], &place, used);
+    }
+    if (!evo_value_check_used (values[p], used, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check_values (const EvoModels *m, const EvoNode *node, GError **error)
+{
+  const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
+  const EvoLayout *l = &m->models[node->index].layout;
+  guint n = evo_param_count (op->params), n_in = evo_param_count (op->in_params);
+
+  if (!check_selectors (l, node->values, n, error) || !check_selectors (l, node->in_values, n_in, error))
+    return FALSE;
+  for (guint e = 0; e < node->n_in; e++)
+    if (!check_selectors (l, node->in[e].values, n_in, error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+bind_genes (EvoModels *m, GError **error)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new (NULL, NULL);
+
+  for (guint i = 0; i < m->n_nodes; i++) {
+    EvoNode *search = evo_graph_get (m->graph, i);
+
+    if (search->kind != EVO_KIND_OPTIMIZER)
+      continue;
+    for (guint j = 0; j < search->search.n_genes; j++) {
+      EvoGene *gene = search->search.genes[j];
+
+      if (!g_hash_table_add (seen, gene))
+        continue;
+      if (!evo_gene_bind (gene, m->n_layers[search->search.target->index], error))
+        return FALSE;
+      gene->first = m->n_genes;
+      m->n_genes += gene->n;
+    }
+  }
+  return TRUE;
+}
+
+static double
+gene_start (const EvoGene *gene)
+{
+  if (gene->is_choice)
+    return 0;
+  if (!isnan (gene->start))
+    return gene->start;
+  return gene->is_log ? sqrt (gene->low * gene->high) : (gene->low + gene->high) / 2;
+}
+
+double *
+evo_models_new_vector (const EvoModels *m)
+{
+  double *x = g_new0 (double, MAX (m->n_genes, 1));
+
+  for (guint i = 0; i < m->n_nodes; i++) {
+    const EvoNode *search = evo_graph_get (m->graph, i);
+
+    for (guint j = 0; search->kind == EVO_KIND_OPTIMIZER && j < search->search.n_genes; j++) {
+      const EvoGene *gene = search->search.genes[j];
+
+      for (guint k = 0; k < gene->n; k++)
+        x[gene->first + k] = gene_start (gene);
+    }
+  }
+  return x;
+}
+
+/* ------------------------------------------------------------------ all nodes */
+
+static gboolean
+layout_node (EvoModels *m, const EvoNode *node, GError **error)
+{
+  Model *model = &m->models[node->index];
+
+  if (node->kind == EVO_KIND_MODEL) {
+    if (!open_source (m, node, model, node_path (node), error))
+      return FALSE;
+    layout_source (model, node);
+  } else if (node->kind == EVO_KIND_MERGE && !layout_merge (m, node, model, error)) {
+    return FALSE;
+  }
+  m->n_layers[node->index] = evo_models_get_layout (m, node)->n_layers;
+  return TRUE;
+}
+
+EvoModels *
+evo_models_new (EvoGraph *graph, GError **error)
+{
+  g_autoptr (EvoModels) m = g_new0 (EvoModels, 1);
+
+  m->graph = graph;
+  m->cards = evo_data_file ("models/cards", error);
+  if (m->cards == NULL)
+    return NULL;
+  m->n_nodes = evo_graph_get_n_nodes (graph);
+  m->models = g_new0 (Model, MAX (m->n_nodes, 1));
+  m->n_layers = g_new0 (gint32, MAX (m->n_nodes, 1));
+  for (guint i = 0; i < m->n_nodes; i++) {
+    const EvoNode *node = evo_graph_get (graph, i);
+
+    if (node->kind != EVO_KIND_EVALUATOR && !layout_node (m, node, error))
+      return NULL;
+  }
+  if (!bind_genes (m, error))
+    return NULL;
+  for (guint i = 0; i < m->n_nodes; i++) {
+    const EvoNode *node = evo_graph_get (graph, i);
+
+    if (node->kind == EVO_KIND_MERGE && !check_values (m, node, error))
+      return NULL;
+  }
+  return g_steal_pointer (&m);
+}
+
+gboolean
+evo_models_finish_search (EvoModels *m, const EvoNode *search, const char *path, GError **error)
+{
+  Model *model = &m->models[search->index];
+  const EvoLayout *l = evo_models_get_layout (m, search);
+
+  g_clear_pointer (&model->checkpoint, evo_checkpoint_free);
+  g_clear_pointer (&model->store, evo_store_unref);
+  if (!open_source (m, search, model, path, error))
+    return FALSE;
+  for (guint i = 0; i < l->n; i++) {
+    int at = evo_store_find (model->store, l->tensors[i].shape.name);
+
+    if (at < 0 || !evo_shape_equal (evo_store_get_tensor (model->store, (guint) at), &l->tensors[i].shape))
+      return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_CHANGED, "%s: \"%s\" is not as %s made it; remove it and resume", path,
+                            l->tensors[i].shape.name, search->name);
+  }
+  return TRUE;
+}
+
+gboolean
+evo_models_get_decoder (const EvoModels *m, const EvoNode *node, EvoDecoderSpec *spec, GError **error)
+{
+  const EvoLayout *l = evo_models_get_layout (m, node);
+  const Model *source = &m->models[l->source->index];
+  EvoDecoderSpec s = { .size = sizeof s };
+
+  if (source->op == NULL || source->op->decoder == NULL)
+    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                          "%s: %s is no architecture that can be run (its config.json's model_type has no card); it can be merged and saved",
+                          node->name, evo_store_get_path (source->store));
+  if (!source->op->decoder (source->checkpoint, &s, error)) {
+    g_prefix_error (error, "%s: %s: ", node->name, evo_store_get_path (source->store));
+    return FALSE;
+  }
+  if (l->untied)
+    s.tied = FALSE;
+  *spec = s;
+  return TRUE;
+}

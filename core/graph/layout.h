@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * layout.h - the tensors every model node has, known from headers alone; and the opened sources behind them.
+ *
+ * A merge has the tensors of its base, else of its first input; buffers are dropped, and where one input has an output matrix of its
+ * own the result has one too: tied inputs lend their embedding.
+ */
+#ifndef EVO_GRAPH_LAYOUT_H
+#define EVO_GRAPH_LAYOUT_H
+
+#include "core/graph/graph.h"
+#include "core/nn/checkpoint.h"
+#include "core/store/store.h"
+
+typedef struct {
+  EvoShape shape;        /* name and dtype of the model's own file */
+  EvoRole role;
+  gint64 model_first;    /* elements of the model before it */
+  gint32 *from;          /* merge: [n_in + 1] tensor of each input's layout, then of the base (-1: has no base) */
+  gint32 stored;         /* source: index in the store */
+} EvoLayoutTensor;
+
+typedef struct {
+  EvoLayoutTensor *tensors; guint n; /* in name order, natural: layer 2 before layer 10 */
+  gint32 n_layers;
+  gint64 n_elements;
+  gboolean untied;       /* the output matrix was added: config must say tie_word_embeddings false */
+  const EvoNode *source; /* the model.* node whose configuration and tokenizer this model has */
+} EvoLayout;
+
+typedef struct EvoModels EvoModels;
+
+/* Opens the headers of all sources and lays out every model node; binds the graph's genes to numbers of layers. */
+EvoModels *evo_models_new (EvoGraph *graph, GError **error);
+void evo_models_free (EvoModels *m);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoModels, evo_models_free)
+
+EvoGraph *evo_models_get_graph (const EvoModels *m);
+const EvoLayout *evo_models_get_layout (const EvoModels *m, const EvoNode *node);  /* a search's is its target's */
+EvoStore *evo_models_get_store (const EvoModels *m, const EvoNode *node);          /* model.*, or a finished search; else NULL */
+guint evo_models_get_n_genes (const EvoModels *m);                                  /* length of the graph-wide vector */
+double *evo_models_new_vector (const EvoModels *m);                                 /* start values of all genes (owned) */
+const gint32 *evo_models_get_n_layers (const EvoModels *m);                         /* [n_nodes] */
+/* The best model of a search now lies at `path`: later stages read it. Errors: of the store, or CHANGED where its tensors are not the target's. */
+gboolean evo_models_finish_search (EvoModels *m, const EvoNode *search, const char *path, GError **error);
+/* What a decoder needs to run the model; FALSE: its architecture cannot be run (says why, EVO_GRAPH_ERROR_PORT). */
+gboolean evo_models_get_decoder (const EvoModels *m, const EvoNode *node, EvoDecoderSpec *spec, GError **error);
+/* dtype a tensor of node has when node stands at the end of its stage: `as` (NONE: the layout's). Non-float tensors keep theirs. */
+EvoDtype evo_layout_dtype (const EvoLayoutTensor *t, EvoDtype as);
+/* The model node whose tensors a search or model node stands for. */
+const EvoNode *evo_node_model (const EvoNode *node);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * journal.h - what a run has done so far, in one SQLite file (WAL): nothing is told to an optimizer before it is committed here.
+ *
+ * Tables, for sqlite3 and pandas:
+ *   meta(key, value)                                               what a resumed run must have in common, one pair a row
+ *   trials(node, trial, generation, status, score, genes, seconds, reason)   status ok | failed; genes: JSON object; score NULL where failed
+ *   items(node, trial, evaluator, score, scores)                   scores: f64le, n_items x n_values of the evaluator
+ *   validations(node, generation, trial, score, scores)
+ *   stages(node, best_trial, score, path)                          finished searches
+ *   exams(node, model, score, scores)                              the exam's results
+ *   answers(node, model, item, answer, score)                      of the best trial ("trial 17") and of the exam (the model's name)
+ */
+#ifndef EVO_SEARCH_JOURNAL_H
+#define EVO_SEARCH_JOURNAL_H
+
+#include <glib.h>
+
+typedef struct EvoJournal EvoJournal;
+
+typedef struct {           /* one evaluator's result for one candidate */
+  char *evaluator;
+  double score;
+  double *values; gsize n; /* per item */
+} EvoEvaluation;
+
+typedef struct {
+  gint64 trial, generation;
+  gboolean failed;
+  char *reason;            /* of a failure, else NULL */
+  double score;            /* the objective as users see it; NaN where failed */
+  double seconds;
+  char *genes;             /* JSON object */
+  EvoEvaluation *evaluations; guint n_evaluations;
+} EvoTrial;
+
+void evo_evaluation_clear (EvoEvaluation *e);
+void evo_trial_clear (EvoTrial *t);
+
+/* Errors: EVO_RUN_ERROR_JOURNAL (damaged, not a journal, of another version), EVO_STORE_ERROR_WRITE (disk full). */
+EvoJournal *evo_journal_open (const char *path, gboolean create, GError **error);
+void evo_journal_close (EvoJournal *j);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoJournal, evo_journal_close)
+
+/* Pairs key, value, ...; NULL-terminated. */
+gboolean evo_journal_set_meta (EvoJournal *j, const char *const *pairs, GError **error);
+char **evo_journal_get_meta (EvoJournal *j, GError **error);
+
+gboolean evo_journal_add_trial (EvoJournal *j, const char *node, const EvoTrial *t, GError **error); /* one transaction */
+/* 1: found (fills *t), 0: not there, -1: error. */
+int evo_journal_get_trial (EvoJournal *j, const char *node, gint64 trial, EvoTrial *t, GError **error);
+gboolean evo_journal_add_validation (EvoJournal *j, const char *node, gint64 generation, gint64 trial, const EvoEvaluation *e, GError **error);
+int evo_journal_get_validation (EvoJournal *j, const char *node, gint64 generation, gint64 *trial, EvoEvaluation *e, GError **error);
+gboolean evo_journal_add_stage (EvoJournal *j, const char *node, gint64 best, double score, const char *path, GError **error);
+int evo_journal_get_stage (EvoJournal *j, const char *node, gint64 *best, double *score, char **path, GError **error);
+gboolean evo_journal_add_exam (EvoJournal *j, const char *node, const char *model, const EvoEvaluation *e, GError **error);
+int evo_journal_get_exam (EvoJournal *j, const char *node, const char *model, EvoEvaluation *e, GError **error);
+/* Replaces the answers kept under (node, model); answers [n], NULL entries are skipped. values: [n][n_values], the first is the item's score. */
+gboolean evo_journal_set_answers (EvoJournal *j, const char *node, const char *model, const char *const *answers, const double *values,
+                                  gsize n_values, gsize n, GError **error);
+gint64 evo_journal_count_trials (EvoJournal *j, const char *node);
+double evo_journal_sum_seconds (EvoJournal *j, const char *node);
+
+#endif

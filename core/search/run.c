@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * run.c - the run directory and the order of things: searches with their winners saved, other saves, the exam, scores.json.
+ */
+#include "core/search/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "core/graph/save.h"
+#include "core/kernels/kernels.h"
+#include "core/store/output.h"
+
+/* ------------------------------------------------------------------ the run directory */
+
+static char *
+in_run (const EvoRun *run, const char *name)
+{
+  return g_canonicalize_filename (name, run->out);
+}
+
+static gboolean
+take_lock (EvoRun *run, GError **error)
+{
+  g_autofree char *path = in_run (run, "lock");
+
+  run->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (run->lock < 0)
+    return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_WRITE, "%s: %s", path, g_strerror (errno));
+  if (flock (run->lock, LOCK_EX | LOCK_NB) == 0)
+    return TRUE;
+  return evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_EXISTS, "%s: another evopipe is running there; wait for it, or choose another "
+                        "--out", run->out);
+}
+
+static gboolean
+remove_tree (const char *path)
+{
+  g_autoptr (GDir) dir = g_file_test (path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *child = g_build_filename (path, name, NULL);
+
+    if (!remove_tree (child))
+      return FALSE;
+  }
+  return remove (path) == 0 || errno == ENOENT;
+}
+
+/* --force starts over, but only where a run was: a directory with a journal, or an empty one. */
+static gboolean
+clear_old (EvoRun *run, GError **error)
+{
+  g_autofree char *journal = in_run (run, "journal.db"), *lock = in_run (run, "lock");
+
+  if (!g_file_test (journal, G_FILE_TEST_EXISTS) && !g_file_test (lock, G_FILE_TEST_EXISTS) && rmdir (run->out) != 0)
+    return evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_EXISTS, "%s: exists and is no run directory; --force would lose it; choose "
+                          "another --out", run->out);
+  if (g_file_test (lock, G_FILE_TEST_EXISTS)) {
+    if (!take_lock (run, error))
+      return FALSE;
+    close (run->lock);
+    run->lock = -1;
+  }
+  if (remove_tree (run->out))
+    return TRUE;
+  return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_WRITE, "%s: cannot be removed: %s", run->out, g_strerror (errno));
+}
+
+static gboolean
+make_directory (EvoRun *run, GError **error)
+{
+  if (g_mkdir_with_parents (run->out, 0777) == 0)
+    return TRUE;
+  return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_WRITE, "%s: cannot be made: %s", run->out, g_strerror (errno));
+}
+
+static gboolean
+create_run (EvoRun *run, GError **error)
+{
+  g_autofree char *journal = in_run (run, "journal.db"), *pipeline = in_run (run, "pipeline.json"), *json = evo_graph_to_json (run->graph);
+
+  if (!make_directory (run, error) || !take_lock (run, error) || !evo_write_file (pipeline, json, -1, error))
+    return FALSE;
+  run->journal = evo_journal_open (journal, TRUE, error);
+  return run->journal != NULL && evo_run_write_identity (run, error);
+}
+
+static gboolean
+reopen_run (EvoRun *run, GError **error)
+{
+  g_autofree char *journal = in_run (run, "journal.db"), *pipeline = in_run (run, "pipeline.json"), *json = evo_graph_to_json (run->graph);
+
+  if (!take_lock (run, error))
+    return FALSE;
+  /* killed before the journal was there: nothing is lost by beginning again */
+  if (!g_file_test (journal, G_FILE_TEST_EXISTS)) {
+    close (run->lock);
+    run->lock = -1;
+    return create_run (run, error);
+  }
+  run->journal = evo_journal_open (journal, FALSE, error);
+  return run->journal != NULL && evo_run_check_identity (run, error) && evo_write_file (pipeline, json, -1, error);
+}
+
+static gboolean
+open_directory (EvoRun *run, GError **error)
+{
+  gboolean exists = g_file_test (run->out, G_FILE_TEST_EXISTS);
+
+  if (exists && run->options.resume)
+    return reopen_run (run, error);
+  if (run->options.resume)
+    return evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_ARGUMENT, "%s: there is no run to resume; leave --resume out to start one",
+                          run->out);
+  if (exists && !run->options.force)
+    return evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_EXISTS, "%s: exists; --resume goes on with it, --force starts over", run->out);
+  return (!exists || clear_old (run, error)) && create_run (run, error);
+}
+
+EvoRun *
+evo_run_new (EvoGraph *graph, EvoModels *models, EvoProgress *progress, const EvoRunOptions *options, GError **error)
+{
+  g_autoptr (EvoRun) run = g_new0 (EvoRun, 1);
+  g_autofree char *name = g_strconcat (evo_graph_get_name (graph), ".run", NULL);
+
+  run->graph = graph;
+  run->models = models;
+  run->progress = progress;
+  run->options = *options;
+  run->options.jobs = MAX (options->jobs, 1);
+  if (run->options.threads == 0)
+    run->options.threads = MAX (g_get_num_processors () / run->options.jobs, 1);
+  run->lock = -1;
+  run->k = evo_kernels_get ();
+  run->pool = evo_pool_new (run->options.threads * run->options.jobs);
+  run->x = evo_models_new_vector (models);
+  run->bests = g_array_new (FALSE, FALSE, sizeof (EvoBest));
+  run->exams = g_array_new (FALSE, FALSE, sizeof (EvoExam));
+  run->out = g_canonicalize_filename (options->out != NULL ? options->out : name, NULL);
+  return open_directory (run, error) ? g_steal_pointer (&run) : NULL;
+}
+
+static void
+exam_clear (EvoExam *e)
+{
+  for (guint i = 0; i < e->n_rows; i++)
+    g_free (e->rows[i].values);
+  g_free (e->rows);
+  g_free (e->differences);
+  g_strfreev (e->extra);
+}
+
+void
+evo_run_free (EvoRun *run)
+{
+  if (run == NULL)
+    return;
+  for (guint i = 0; run->bests != NULL && i < run->bests->len; i++) {
+    g_free (g_array_index (run->bests, EvoBest, i).path);
+    g_free (g_array_index (run->bests, EvoBest, i).x);
+  }
+  for (guint i = 0; run->exams != NULL && i < run->exams->len; i++)
+    exam_clear (&g_array_index (run->exams, EvoExam, i));
+  g_clear_pointer (&run->bests, g_array_unref);
+  g_clear_pointer (&run->exams, g_array_unref);
+  g_clear_pointer (&run->journal, evo_journal_close);
+  g_clear_pointer (&run->pool, evo_pool_free);
+  if (run->lock >= 0)
+    close (run->lock);
+  g_free (run->x);
+  g_free (run->out);
+  g_free (run);
+}
+
+/* ------------------------------------------------------------------ recipes and saving */
+
+char *
+evo_run_search_path (const EvoRun *run, const EvoNode *search)
+{
+  return in_run (run, search->save_path != NULL ? search->save_path : search->name);
+}
+
+static char *
+path_of_search (gpointer data, const EvoNode *search)
+{
+  return evo_run_search_path (data, search);
+}
+
+/* The vector a model is computed under: the winner's, each simplex divided by its sum. Owned; NULL and error: a sum is 0. */
+static double *
+genes_of (const EvoRun *run, const EvoNode *node, const double *x, GError **error)
+{
+  g_autofree double *genes = g_memdup2 (x, MAX (evo_models_get_n_genes (run->models), 1) * sizeof *genes);
+
+  if (node->kind == EVO_KIND_OPTIMIZER && !evo_genes_apply_simplex (node->search.genes, node->search.n_genes, genes, error))
+    return NULL;
+  return g_steal_pointer (&genes);
+}
+
+char *
+evo_run_recipe (const EvoRun *run, const EvoNode *node, const double *x, gint64 trial)
+{
+  g_autofree double *genes = genes_of (run, node, x, NULL);
+
+  return evo_graph_to_recipe (run->graph, evo_node_model (node), genes, trial, path_of_search, (gpointer) run,
+                              evo_models_get_n_layers (run->models));
+}
+
+/* The lines of the card's score table: what the search saw, then the exams. */
+static char *
+card_scores (const EvoRun *run, const EvoNode *node)
+{
+  GString *t = g_string_new ("| evaluator | model | score | 95 % |\n|---|---|---|---|\n");
+  gsize empty = t->len;
+
+  for (guint i = 0; i < run->bests->len; i++) {
+    const EvoBest *b = &g_array_index (run->bests, EvoBest, i);
+
+    if (b->node == node)
+      g_string_append_printf (t, "| %s (searched on) | %s | %.4g | |\n", b->node->search.objectives[0].evaluator->name, node->name, b->score);
+  }
+  for (guint i = 0; i < run->exams->len; i++) {
+    const EvoExam *e = &g_array_index (run->exams, EvoExam, i);
+
+    for (guint r = 0; r < e->n_rows; r++)
+      g_string_append_printf (t, "| %s | %s | %.4g | %.4g … %.4g |\n", e->node->name, e->rows[r].model->name, e->rows[r].score, e->rows[r].low,
+                              e->rows[r].high);
+  }
+  if (t->len == empty)
+    g_string_truncate (t, 0);
+  return g_string_free (t, FALSE);
+}
+
+static gboolean
+save_node (EvoRun *run, const EvoNode *node, const double *x, gint64 trial, const char *path, GError **error)
+{
+  g_autofree char *recipe = evo_run_recipe (run, node, x, trial), *scores = card_scores (run, node);
+  EvoSaveOptions options = { path, TRUE, node->save_dtype, node->save_shard_bytes, recipe, *scores == '\0' ? NULL : scores };
+  g_autofree double *genes = genes_of (run, node, x, error);
+  g_autofree char *parent = g_path_get_dirname (path);
+  EvoMergeContext context;
+  gboolean good;
+
+  if (genes == NULL)
+    return FALSE;
+  g_mkdir_with_parents (parent, 0777);
+  evo_progress_live (run->progress, "%s: writing %s", node->name, path);
+  evo_merge_context_init (&context, run->models, run->k, run->pool, genes, trial, NULL);
+  good = evo_save_model (&context, evo_node_model (node), &options, error);
+  evo_merge_context_clear (&context);
+  return good;
+}
+
+/* Cards are written again once the exam's scores are known. */
+static gboolean
+rewrite_card (EvoRun *run, const EvoNode *node, const double *x, gint64 trial, const char *path, GError **error)
+{
+  g_autofree char *recipe = evo_run_recipe (run, node, x, trial), *scores = card_scores (run, node);
+  EvoSaveOptions options = { path, TRUE, node->save_dtype, node->save_shard_bytes, recipe, *scores == '\0' ? NULL : scores };
+  g_autofree char *card = evo_model_card (run->models, evo_node_model (node), &options), *file = g_build_filename (path, "README.md", NULL);
+
+  return evo_write_file (file, card, -1, error);
+}
+
+/* ------------------------------------------------------------------ stages */
+
+/* A search whose model is in place is not saved again: its path is in the journal, its genes come from replaying it. */
+static gboolean
+finish_search (EvoRun *run, EvoBest *best, GError **error)
+{
+  const EvoNode *node = best->node;
+  g_autofree char *recipe = evo_run_recipe (run, node, best->x, best->trial), *file = g_strconcat (node->name, ".best.json", NULL);
+  g_autofree char *recipe_path = in_run (run, file), *stored = NULL;
+  gint64 trial = -1;
+  double score;
+  int rc = evo_journal_get_stage (run->journal, node->name, &trial, &score, &stored, error);
+
+  best->path = evo_run_search_path (run, node);
+  if (rc < 0 || !evo_write_file (recipe_path, recipe, -1, error))
+    return FALSE;
+  if (rc == 0 || trial != best->trial || g_strcmp0 (stored, best->path) != 0 || !g_file_test (best->path, G_FILE_TEST_IS_DIR)) {
+    if (!save_node (run, node, best->x, best->trial, best->path, error) ||
+        !evo_journal_add_stage (run->journal, node->name, best->trial, best->score, best->path, error))
+      return FALSE;
+    evo_progress_event (run->progress, "%s: saved %s", node->name, best->path);
+  }
+  return evo_models_finish_search (run->models, node, best->path, error);
+}
+
+static gboolean
+run_searches (EvoRun *run, GError **error)
+{
+  for (guint i = 0; i < evo_graph_get_n_nodes (run->graph); i++) {
+    const EvoNode *node = evo_graph_get (run->graph, i);
+    EvoBest best = { 0 };
+    gboolean good;
+
+    if (node->kind != EVO_KIND_OPTIMIZER)
+      continue;
+    if (!evo_run_search (run, node, &best, error))
+      return FALSE;
+    good = finish_search (run, &best, error);
+    g_array_append_val (run->bests, best);
+    if (!good)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+run_saves (EvoRun *run, GError **error)
+{
+  for (guint i = 0; i < evo_graph_get_n_nodes (run->graph); i++) {
+    const EvoNode *node = evo_graph_get (run->graph, i);
+    g_autofree char *path = node->save_path == NULL ? NULL : in_run (run, node->save_path);
+
+    if (path == NULL || node->kind == EVO_KIND_OPTIMIZER)
+      continue;
+    if (!save_node (run, node, run->x, -1, path, error))
+      return FALSE;
+    evo_progress_event (run->progress, "%s: saved %s", node->name, path);
+  }
+  return TRUE;
+}
+
+static gboolean
+run_exams (EvoRun *run, GError **error)
+{
+  for (guint i = 0; i < evo_graph_get_n_nodes (run->graph); i++) {
+    const EvoNode *node = evo_graph_get (run->graph, i);
+    EvoExam exam = { 0 };
+
+    if (!node->is_exam)
+      continue;
+    if (!evo_run_exam (run, node, &exam, error)) {
+      exam_clear (&exam);
+      return FALSE;
+    }
+    g_array_append_val (run->exams, exam);
+  }
+  return TRUE;
+}
+
+static gboolean
+rewrite_cards (EvoRun *run, GError **error)
+{
+  for (guint i = 0; i < run->bests->len; i++) {
+    EvoBest *b = &g_array_index (run->bests, EvoBest, i);
+
+    if (!rewrite_card (run, b->node, b->x, b->trial, b->path, error))
+      return FALSE;
+  }
+  for (guint i = 0; i < evo_graph_get_n_nodes (run->graph); i++) {
+    const EvoNode *node = evo_graph_get (run->graph, i);
+    g_autofree char *path = node->save_path == NULL ? NULL : in_run (run, node->save_path);
+
+    if (path != NULL && node->kind != EVO_KIND_OPTIMIZER && !rewrite_card (run, node, run->x, -1, path, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+evo_run_execute (EvoRun *run, GError **error)
+{
+  g_autofree char *scores = NULL, *path = in_run (run, "scores.json");
+
+  if (!run_searches (run, error) || !run_saves (run, error) || !run_exams (run, error))
+    return FALSE;
+  if (run->exams->len > 0 && !rewrite_cards (run, error))
+    return FALSE;
+  scores = evo_run_scores_json (run);
+  return evo_write_file (path, scores, -1, error);
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * optimizer.cma-es - covariance matrix adaptation (Hansen & Ostermeier 2001; Hansen's tutorial, arXiv 1604.00772), with a box,
+ * whole-number and categorical dimensions, and IPOP restarts (Auger & Hansen 2005).
+ *
+ * Trial 0 is the start point; it travels with the first generation and does not move the search. A point outside the box is
+ * drawn again up to 100 times, then clipped, and what was clipped is what the update sees. Steps of whole-number and categorical coordinates
+ * are stretched where they would no longer reach another value (a margin, after Hamano et al. 2022).
+ */
+#include "cma-stop.h"
+
+typedef enum { AUTO, FULL, DIAGONAL } Covariance;
+enum { FULL_UP_TO = 512, FULL_AT_MOST = 8192, RESAMPLE = 100 };
+
+typedef struct {
+  gint64 population, restarts;
+  double sigma;
+  guint32 covariance;
+} CmaParams;
+
+static const EvoParam params[] = {
+  EVO_INTEGER (CmaParams, population, 0, EVO_LIMITS (0, 65536), "Candidates of a generation; 0: 4 + 3 ln n of n genes, rounded down."),
+  EVO_NUMBER (CmaParams, sigma, 1.0 / 6, EVO_LIMITS (1e-9, 1e3), EVO_NO_SEARCH,
+              "First standard deviation, as a share of a gene's range (of its own unit where it has no bounds)."),
+  EVO_INTEGER (CmaParams, restarts, 0, EVO_LIMITS (0, 12),
+               "How often to begin again at a random place with twice the population, once the losses no longer move."),
+  EVO_CHOICE (CmaParams, covariance, AUTO, "Full matrix, or its diagonal only; auto: full up to 512 genes.", "auto", "full", "diagonal"),
+  EVO_PARAMS_END
+};
+
+typedef struct { gint64 trial; gboolean told; double loss; } Candidate;
+
+typedef struct {
+  CmaParams params;
+  Space space;
+  Cma cma;
+  History history;
+  Random random;
+  double *y;               /* [lambda][n] steps of this generation, after clipping */
+  double *scale;           /* [n] what steps are stretched by this generation */
+  Candidate *candidates;   /* [lambda] */
+  double *v;               /* [n] */
+  guint n_asked, n_told;
+  gint64 n_restarts;
+  gint64 start_trial;      /* trial that got the start point; -1: not yet asked */
+  gboolean start_told, done;
+} Search;
+
+/* Stretches what is rounded or compared, so that another value stays within reach: a whole number's deviation is a fifth of a step at
+ * least (1 % of the points leave the middle of a step), a choice's 1/2.3 of its distance to the leading choice (1 %). */
+static void
+set_margins (Search *s)
+{
+  for (guint i = 0; i < s->space.n; i++) {
+    const Coordinate *at = &s->space.at[i];
+    const EvoDim *d = &s->space.dims[at->dim];
+    double least = d->kind == EVO_DIM_INTEGER ? 0.2 / at->unit : 0;
+
+    if (d->kind == EVO_DIM_CHOICE) {
+      double lead = s->cma.mean[i];
+
+      for (guint j = 0; j < s->space.n; j++)
+        if (s->space.at[j].dim == at->dim)
+          lead = MAX (lead, s->cma.mean[j]);
+      least = (lead - s->cma.mean[i]) / 2.3;
+    }
+    s->scale[i] = MAX (1, least / (s->cma.sigma * cma_deviation (&s->cma, i)));
+  }
+}
+
+/* v [n] = mean + sigma scale y, drawn until it lies in the box; the last draw is clipped, and y with it. */
+static void
+draw (Search *s, double *y)
+{
+  Cma *c = &s->cma;
+
+  for (guint attempt = 0; attempt <= RESAMPLE; attempt++) {
+    gboolean inside = TRUE;
+
+    cma_sample (c, &s->random, y);
+    for (guint i = 0; i < c->n; i++) {
+      s->v[i] = c->mean[i] + c->sigma * s->scale[i] * y[i];
+      inside = inside && s->v[i] >= s->space.at[i].low && s->v[i] <= s->space.at[i].high;
+    }
+    if (inside)
+      return;
+  }
+  for (guint i = 0; i < c->n; i++) {
+    s->v[i] = CLAMP (s->v[i], s->space.at[i].low, s->space.at[i].high);
+    y[i] = (s->v[i] - c->mean[i]) / (c->sigma * s->scale[i]);
+  }
+  cma_shorten (c, y);
+}
+
+/* Begins a run of CMA-ES: the first at the start point, a restart anywhere in the box (beside the start where there is none). */
+static void
+begin (Search *s, guint lambda)
+{
+  guint n = s->space.n;
+  g_autofree double *mean = g_new (double, n);
+  guint32 kind = s->params.covariance;
+
+  for (guint i = 0; i < n; i++) {
+    const Coordinate *at = &s->space.at[i];
+
+    mean[i] = at->mean;
+    if (s->n_restarts > 0)
+      mean[i] = isfinite (at->high - at->low) ? at->low + (at->high - at->low) * random_uniform (&s->random)
+                                              : CLAMP (s->params.sigma * random_normal (&s->random), at->low, at->high);
+  }
+  cma_clear (&s->cma);
+  history_clear (&s->history);
+  cma_init (&s->cma, n, lambda, kind == DIAGONAL || (kind == AUTO && n > FULL_UP_TO), mean, s->params.sigma);
+  history_init (&s->history);
+  s->y = g_renew (double, s->y, (gsize) lambda * n);
+  s->candidates = g_renew (Candidate, s->candidates, lambda);
+  s->n_asked = s->n_told = 0;
+  set_margins (s);
+}
+
+static gboolean
+check_size (const CmaParams *p, guint n, guint lambda, GError **error)
+{
+  if (p->covariance == FULL && n > FULL_AT_MOST)
+    return evo_fail (error, EVO_PLUGIN_ERROR_PARAM, "covariance: a full matrix of %u genes is too large; at most %d, or \"diagonal\"", n,
+                     FULL_AT_MOST);
+  if ((double) lambda * n > 1 << 27)
+    return evo_fail (error, EVO_PLUGIN_ERROR_PARAM, "population: %u candidates of %u genes are more than 1 GiB", lambda, n);
+  return TRUE;
+}
+
+static void
+cma_es_close (gpointer self)
+{
+  Search *s = self;
+
+  cma_clear (&s->cma);
+  history_clear (&s->history);
+  space_clear (&s->space);
+  g_free (s->y);
+  g_free (s->scale);
+  g_free (s->candidates);
+  g_free (s->v);
+  g_free (s);
+}
+
+static gpointer
+cma_es_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *params_, guint64 seed, GError **error)
+{
+  const CmaParams *p = params_;
+  guint lambda = (guint) p->population;
+  Space space;
+  Search *s;
+
+  if (n_objectives != 1)
+    return evo_fail (error, EVO_PLUGIN_ERROR_PARAM, "CMA-ES has one objective, not %u", n_objectives), NULL;
+  if (p->population == 1)
+    return evo_fail (error, EVO_PLUGIN_ERROR_PARAM, "population: 1 cannot be ranked; 0 or at least 2"), NULL;
+  if (!space_init (&space, dims, n_dims, p->sigma, error))
+    return NULL;
+  if (lambda == 0)
+    lambda = 4 + (guint) floor (3 * portable_log (MAX (space.n, 1)));
+  if (!check_size (p, space.n, lambda, error)) {
+    space_clear (&space);
+    return NULL;
+  }
+  s = g_new0 (Search, 1);
+  s->params = *p;
+  s->space = space;
+  s->start_trial = -1;
+  s->scale = g_new (double, MAX (space.n, 1));
+  s->v = g_new (double, MAX (space.n, 1));
+  random_init (&s->random, seed);
+  if (space.n > 0)
+    begin (s, lambda);
+  return s;
+}
+
+static EvoAsked
+cma_es_ask (gpointer self, gint64 trial, double *x)
+{
+  Search *s = self;
+
+  if (s->start_trial < 0) {
+    for (guint i = 0; i < s->space.n_dims; i++)
+      x[i] = s->space.dims[i].start;
+    s->start_trial = trial;
+    return EVO_ASKED_GIVEN;
+  }
+  if (s->done || s->space.n == 0)
+    return s->start_told ? EVO_ASKED_DONE : EVO_ASKED_WAIT;
+  if (s->n_asked == s->cma.lambda)
+    return EVO_ASKED_WAIT;
+  draw (s, s->y + (gsize) s->n_asked * s->cma.n);
+  space_decode (&s->space, s->v, x);
+  s->candidates[s->n_asked++] = (Candidate){ .trial = trial };
+  return EVO_ASKED_GIVEN;
+}
+
+static int
+compare_candidates (gconstpointer a, gconstpointer b, gpointer data)
+{
+  const Candidate *all = data, *x = &all[*(const guint *) a], *y = &all[*(const guint *) b];
+
+  if (x->loss != y->loss)
+    return x->loss < y->loss ? -1 : 1;
+  return x->trial < y->trial ? -1 : x->trial > y->trial;
+}
+
+/* Flat losses: the step is too short to tell points apart, so it grows (tutorial, B.3), up to half the box. */
+static void
+widen_if_flat (Search *s, const guint *order)
+{
+  double best = s->candidates[order[0]].loss, other = s->candidates[order[(guint) (0.7 * s->cma.lambda)]].loss;
+
+  if (best == other && s->cma.sigma < 3 * s->params.sigma)
+    s->cma.sigma *= portable_exp (0.2 + s->cma.c_sigma / s->cma.d_sigma);
+}
+
+/* A complete generation: rank, update, and see whether this run is over. */
+static void
+learn (Search *s)
+{
+  guint lambda = s->cma.lambda;
+  g_autofree guint *order = g_new (guint, lambda);
+  gboolean ended, can_restart;
+
+  for (guint i = 0; i < lambda; i++)
+    order[i] = i;
+  g_qsort_with_data (order, (gint) lambda, sizeof (guint), compare_candidates, s->candidates);
+  s->n_asked = s->n_told = 0;
+  if (s->candidates[order[0]].loss == HUGE_VAL)  /* all failed: nothing was learnt, draw again */
+    return;
+  history_add (&s->history, s->candidates[order[0]].loss, s->candidates[order[lambda / 2]].loss, s->candidates[order[lambda - 1]].loss);
+  ended = !cma_update (&s->cma, s->y, order, s->scale);
+  widen_if_flat (s, order);
+  ended = ended || cma_is_exhausted (&s->cma, &s->space, s->params.sigma);
+  can_restart = s->n_restarts < s->params.restarts && (double) lambda * 2 * s->space.n <= 1 << 27;
+  if (can_restart && (ended || history_is_plateau (&s->history, s->space.n, lambda))) {
+    s->n_restarts++;
+    begin (s, 2 * lambda);
+  } else if (ended)
+    s->done = TRUE;
+  else
+    set_margins (s);
+}
+
+static void
+cma_es_tell (gpointer self, const double *x, const EvoOutcome *outcome)
+{
+  Search *s = self;
+
+  if (outcome->trial == s->start_trial)
+    s->start_told = TRUE;
+  for (guint i = 0; i < s->n_asked; i++) {
+    Candidate *c = &s->candidates[i];
+
+    if (c->trial != outcome->trial || c->told)
+      continue;
+    c->told = TRUE;
+    c->loss = outcome->failed || isnan (outcome->loss[0]) ? HUGE_VAL : outcome->loss[0];
+    s->n_told++;
+  }
+  if (s->space.n > 0 && s->n_told == s->cma.lambda)
+    learn (s);
+}
+
+EVO_OPTIMIZER_PLUGIN (.name = "cma-es", .summary = "Covariance matrix adaptation evolution strategy.", EVO_TAKES (CmaParams, params),
+                      .max_objectives = 1, .open = cma_es_open, .ask = cma_es_ask, .tell = cma_es_tell, .close = cma_es_close)
