@@ -2,9 +2,12 @@
  * optimizer.cma-es - covariance matrix adaptation (Hansen & Ostermeier 2001; Hansen's tutorial, arXiv 1604.00772), with a box,
  * whole-number and categorical dimensions, and IPOP restarts (Auger & Hansen 2005).
  *
- * Trial 0 is the start point; it travels with the first generation and does not move the search. A point outside the box is
- * drawn again up to 100 times, then clipped, and what was clipped is what the update sees. Steps of whole-number and categorical coordinates
- * are stretched where they would no longer reach another value (a margin, after Hamano et al. 2022).
+ * Trial 0 is the start point; it travels with the first generation and does not move the search. A point outside the box is drawn
+ * again up to 100 times, then clipped. The update sees the step as it was drawn, and a generation with clipped points is ordered by the sum of
+ * two ranks: by loss, and by how far outside a point was drawn. Were the clipped step shown instead, steps along a bound would look short,
+ * sigma would collapse and the search end beside a best corner (seen: 1e-2 to 1e-3 of the range away from it; so: below 1e-9).
+ * Steps of whole-number and categorical coordinates are stretched where they would no longer reach another value (a margin, after
+ * Hamano et al. 2022).
  */
 #include "cma-stop.h"
 
@@ -27,7 +30,13 @@ static const EvoParam params[] = {
   EVO_PARAMS_END
 };
 
-typedef struct { gint64 trial; gboolean told; double loss; } Candidate;
+typedef struct {
+  gint64 trial;
+  gboolean told;
+  double loss;             /* HUGE_VAL: failed */
+  double outside;          /* squared distance from the box as drawn, in standard deviations */
+  double rank;             /* what the generation is ordered by */
+} Candidate;
 
 typedef struct {
   CmaParams params;
@@ -35,7 +44,7 @@ typedef struct {
   Cma cma;
   History history;
   Random random;
-  double *y;               /* [lambda][n] steps of this generation, after clipping */
+  double *y;               /* [lambda][n] steps of this generation */
   double *scale;           /* [n] what steps are stretched by this generation */
   Candidate *candidates;   /* [lambda] */
   double *v;               /* [n] */
@@ -67,28 +76,25 @@ set_margins (Search *s)
   }
 }
 
-/* v [n] = mean + sigma scale y, drawn until it lies in the box; the last draw is clipped, and y with it. */
-static void
+/* v [n] = mean + sigma scale y, drawn until it lies in the box; the last draw is clipped. Returns how far outside it was. */
+static double
 draw (Search *s, double *y)
 {
   Cma *c = &s->cma;
+  double outside = 1;
 
-  for (guint attempt = 0; attempt <= RESAMPLE; attempt++) {
-    gboolean inside = TRUE;
-
+  for (guint attempt = 0; outside > 0 && attempt <= RESAMPLE; attempt++) {
+    outside = 0;
     cma_sample (c, &s->random, y);
     for (guint i = 0; i < c->n; i++) {
-      s->v[i] = c->mean[i] + c->sigma * s->scale[i] * y[i];
-      inside = inside && s->v[i] >= s->space.at[i].low && s->v[i] <= s->space.at[i].high;
+      double deviation = c->sigma * s->scale[i], v = c->mean[i] + deviation * y[i], far;
+
+      s->v[i] = CLAMP (v, s->space.at[i].low, s->space.at[i].high);
+      far = (v - s->v[i]) / (deviation * cma_deviation (c, i));
+      outside += far * far;
     }
-    if (inside)
-      return;
   }
-  for (guint i = 0; i < c->n; i++) {
-    s->v[i] = CLAMP (s->v[i], s->space.at[i].low, s->space.at[i].high);
-    y[i] = (s->v[i] - c->mean[i]) / (c->sigma * s->scale[i]);
-  }
-  cma_shorten (c, y);
+  return outside;
 }
 
 /* Begins a run of CMA-ES: the first at the start point, a restart anywhere in the box (beside the start where there is none). */
@@ -190,30 +196,57 @@ cma_es_ask (gpointer self, gint64 trial, double *x)
     return s->start_told ? EVO_ASKED_DONE : EVO_ASKED_WAIT;
   if (s->n_asked == s->cma.lambda)
     return EVO_ASKED_WAIT;
-  draw (s, s->y + (gsize) s->n_asked * s->cma.n);
+  s->candidates[s->n_asked] = (Candidate){ .trial = trial, .outside = draw (s, s->y + (gsize) s->n_asked * s->cma.n) };
+  s->n_asked++;
   space_decode (&s->space, s->v, x);
-  s->candidates[s->n_asked++] = (Candidate){ .trial = trial };
   return EVO_ASKED_GIVEN;
 }
 
 static int
-compare_candidates (gconstpointer a, gconstpointer b, gpointer data)
+compare (double x, double y)
+{
+  return (x > y) - (x < y);
+}
+
+static int
+by_loss (gconstpointer a, gconstpointer b, gpointer data)
 {
   const Candidate *all = data, *x = &all[*(const guint *) a], *y = &all[*(const guint *) b];
 
-  if (x->loss != y->loss)
-    return x->loss < y->loss ? -1 : 1;
-  return x->trial < y->trial ? -1 : x->trial > y->trial;
+  return x->loss != y->loss ? compare (x->loss, y->loss) : x->trial < y->trial ? -1 : 1;
 }
 
-/* Flat losses: the step is too short to tell points apart, so it grows (tutorial, B.3), up to half the box. */
-static void
-widen_if_flat (Search *s, const guint *order)
+static int
+by_outside (gconstpointer a, gconstpointer b, gpointer data)
 {
-  double best = s->candidates[order[0]].loss, other = s->candidates[order[(guint) (0.7 * s->cma.lambda)]].loss;
+  const Candidate *all = data;
 
-  if (best == other && s->cma.sigma < 3 * s->params.sigma)
-    s->cma.sigma *= portable_exp (0.2 + s->cma.c_sigma / s->cma.d_sigma);
+  return compare (all[*(const guint *) a].outside, all[*(const guint *) b].outside);
+}
+
+static int
+by_rank (gconstpointer a, gconstpointer b, gpointer data)
+{
+  const Candidate *all = data, *x = &all[*(const guint *) a], *y = &all[*(const guint *) b];
+
+  return x->rank != y->rank ? compare (x->rank, y->rank) : by_loss (a, b, data);
+}
+
+/* Orders the candidates and adds to each one's rank its place; equal ones share the mean of their places. */
+static void
+add_places (Search *s, guint *order, GCompareDataFunc func, gsize key)
+{
+  guint lambda = s->cma.lambda, end;
+
+  g_qsort_with_data (order, (gint) lambda, sizeof (guint), func, s->candidates);
+  for (guint i = 0; i < lambda; i = end) {
+    double value = G_STRUCT_MEMBER (double, &s->candidates[order[i]], key);
+
+    for (end = i + 1; end < lambda && G_STRUCT_MEMBER (double, &s->candidates[order[end]], key) == value;)
+      end++;
+    for (guint j = i; j < end; j++)
+      s->candidates[order[j]].rank += value == HUGE_VAL ? HUGE_VAL : (i + end - 1) / 2.0;
+  }
 }
 
 /* A complete generation: rank, update, and see whether this run is over. */
@@ -222,17 +255,21 @@ learn (Search *s)
 {
   guint lambda = s->cma.lambda;
   g_autofree guint *order = g_new (guint, lambda);
-  gboolean ended, can_restart;
+  gboolean ended, is_flat, can_restart;
 
   for (guint i = 0; i < lambda; i++)
     order[i] = i;
-  g_qsort_with_data (order, (gint) lambda, sizeof (guint), compare_candidates, s->candidates);
+  add_places (s, order, by_loss, offsetof (Candidate, loss));
   s->n_asked = s->n_told = 0;
   if (s->candidates[order[0]].loss == HUGE_VAL)  /* all failed: nothing was learnt, draw again */
     return;
   history_add (&s->history, s->candidates[order[0]].loss, s->candidates[order[lambda / 2]].loss, s->candidates[order[lambda - 1]].loss);
+  is_flat = s->candidates[order[0]].loss == s->candidates[order[(guint) (0.7 * lambda)]].loss;
+  add_places (s, order, by_outside, offsetof (Candidate, outside));
+  g_qsort_with_data (order, (gint) lambda, sizeof (guint), by_rank, s->candidates);
   ended = !cma_update (&s->cma, s->y, order, s->scale);
-  widen_if_flat (s, order);
+  if (is_flat && s->cma.sigma < 3 * s->params.sigma)  /* the step is too short to tell points apart (tutorial, B.3); to half the box */
+    s->cma.sigma *= portable_exp (0.2 + s->cma.c_sigma / s->cma.d_sigma);
   ended = ended || cma_is_exhausted (&s->cma, &s->space, s->params.sigma);
   can_restart = s->n_restarts < s->params.restarts && (double) lambda * 2 * s->space.n <= 1 << 27;
   if (can_restart && (ended || history_is_plateau (&s->history, s->space.n, lambda))) {

@@ -151,19 +151,6 @@ cma_norm2 (const double *x, guint n)
   return sum;
 }
 
-/* A step that C did not draw (it was clipped) may be very unlikely under C and would blow sigma up: it is shortened to a length that C
- * draws (Hansen 2011, "Injecting external solutions into CMA-ES", 2.2). */
-static inline void
-cma_shorten (Cma *s, double *y)
-{
-  double limit = sqrt (s->n) + 2.0 * s->n / (s->n + 2), length;
-
-  cma_whiten (s, y, s->tmp);
-  length = sqrt (cma_norm2 (s->tmp, s->n));
-  for (guint i = 0; length > limit && i < s->n; i++)
-    y[i] *= limit / length;
-}
-
 /* c += a y y' */
 static inline void
 cma_add_outer (Cma *s, double a, const double *y)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * rows.h - the data an evaluator reads: .jsonl, .json, .tsv, .csv and .txt as rows of named text fields (design section 8).
+ */
+#ifndef EVO_GRAPH_ROWS_H
+#define EVO_GRAPH_ROWS_H
+
+#include "core/abi/evopipe.h"
+
+typedef struct EvoData EvoData;
+
+typedef struct {
+  const char *format;    /* "jsonl", "json", "tsv", "csv", "lines"; NULL: by the file's ending (.txt has none: it must be told) */
+  EvoStrings columns;    /* names of a headerless tsv or csv file's columns; n = 0: the first line names them */
+  gboolean shuffle;      /* first, by `seed` */
+  gint64 sample, limit;  /* then `sample` rows drawn without replacement by `seed`, kept in order; then the first `limit`; 0: all */
+  guint64 seed;
+} EvoDataOptions;
+
+/* Fields are text: JSON strings as they are, numbers and booleans as written, null and missing as empty, arrays and objects as compact JSON.
+ * Errors: EVO_STORE_ERROR OPEN, FORMAT ("FILE:LINE: what; what would be right"). A file without rows is FORMAT. */
+EvoData *evo_data_open (const char *path, const EvoDataOptions *options, GError **error);
+void evo_data_free (EvoData *d);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoData, evo_data_free)
+/* Fills size, file, n_rows, fields, cells, lines; the rest of *rows is zeroed. Borrowed: alive with `d`. */
+void evo_data_describe (const EvoData *d, EvoRows *rows);
+
+#endif
