@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * json.h - strict RFC 8259 reading with positions, and writing with shortest round-trip numbers.
  *
- * A text goes through our own strict scanner first (depth <= 64, UTF-8, number grammar and finite range, no NUL escape, no
- * duplicate key), then through json-glib. An EvoJson is one value; all values belong to their EvoJsonDoc and die with it.
+ * The scanner is ours: json-glib takes comments, duplicate keys and hex numbers, and makes -1 of 18446744073709551615. Depth <= 64,
+ * well-formed UTF-8, finite numbers, no NUL in a text, no duplicate key. An EvoJson is one value; all values belong to their EvoJsonDoc and
+ * die with it. Reading a document is safe from several threads.
  */
 #ifndef EVO_BASE_JSON_H
 #define EVO_BASE_JSON_H
@@ -23,6 +24,7 @@ const EvoJson *evo_json_root (const EvoJsonDoc *doc);
 EvoJsonKind evo_json_kind (const EvoJson *v);
 const char *evo_json_kind_name (EvoJsonKind kind);       /* "a number" */
 guint evo_json_line (const EvoJson *v);                  /* 1-based line of the value's first character */
+guint evo_json_column (const EvoJson *v);                /* 1-based, in characters */
 const char *evo_json_pointer (const EvoJson *v);         /* "/nodes/blend/t"; root: "" */
 const char *evo_json_key (const EvoJson *v);             /* member's key, NULL: not a member */
 const char *evo_json_name (const EvoJson *v);            /* the document's name */
@@ -35,7 +37,7 @@ gboolean evo_json_bool (const EvoJson *v);
 double evo_json_number (const EvoJson *v);
 gboolean evo_json_is_integer (const EvoJson *v, gint64 *out); /* a whole number with |x| < 2^53 */
 const char *evo_json_string (const EvoJson *v);          /* NULL unless a string; no NUL inside */
-char *evo_json_text (const EvoJson *v);                  /* the value as compact JSON, keys in file order (owned) */
+char *evo_json_text (const EvoJson *v);                  /* compact JSON, keys in file order, numbers as spelt (owned) */
 
 /* Reader's shortcuts for files we did not write (config.json): NULL, def or FALSE where absent or of another kind. */
 const char *evo_json_get_string (const EvoJson *object, const char *key);
@@ -51,11 +53,13 @@ void evo_json_begin_array (EvoJsonWriter *w);
 void evo_json_end_array (EvoJsonWriter *w);
 void evo_json_add_key (EvoJsonWriter *w, const char *key);
 void evo_json_add_string (EvoJsonWriter *w, const char *s);          /* NULL: null */
-void evo_json_add_text (EvoJsonWriter *w, const char *s, gsize n);   /* bytes; broken UTF-8 becomes U+FFFD */
+void evo_json_add_text (EvoJsonWriter *w, const char *s, gsize n);   /* bytes; NUL and broken UTF-8 become U+FFFD */
 void evo_json_add_number (EvoJsonWriter *w, double x);               /* non-finite: null */
 void evo_json_add_integer (EvoJsonWriter *w, gint64 x);
 void evo_json_add_bool (EvoJsonWriter *w, gboolean x);
 void evo_json_add_null (EvoJsonWriter *w);
-void evo_json_add_value (EvoJsonWriter *w, const EvoJson *v);        /* a whole parsed value */
+void evo_json_add_value (EvoJsonWriter *w, const EvoJson *v);        /* a whole parsed value; numbers as spelt: 8.0 stays 8.0 */
+/* Somebody else's text for a message: in quotes, escaped to one line, shortened to 60 bytes (owned). */
+char *evo_json_quoted (const char *text);
 
 #endif

@@ -32,7 +32,7 @@ static void
 note_failure (EvoPool *p, gint64 item, GError *error)
 {
   g_mutex_lock (&p->lock);
-  if (p->error == NULL || item < p->failed_item) {
+  if (item < p->failed_item) {
     g_clear_error (&p->error);
     p->error = error;
     p->failed_item = item;
@@ -178,6 +178,7 @@ evo_pool_run (EvoPool *p, gint64 n_items, EvoPoolFunc func, gpointer data, GErro
   p->n_items = n_items;
   p->failed = 0;
   p->error = NULL;
+  p->failed_item = G_MAXINT64;
   __atomic_store_n (&p->next, 0, __ATOMIC_RELAXED);
   if (!alone)
     start_helpers (p);

@@ -67,7 +67,7 @@ evo_random_uniform (EvoRandom *r)
   return (double) ((high << 32 | low) >> 11) * 0x1p-53;
 }
 
-/* Two uniforms give two normals; the second is made again from the same pair at the next call: the state stays a position. */
+/* Box and Muller's sine half is not used: keeping it would make the state more than a position. One block is one number. */
 double
 evo_random_normal (EvoRandom *r)
 {
@@ -94,6 +94,7 @@ evo_random_below (EvoRandom *r, guint32 n)
 void
 evo_random_shuffle (EvoRandom *r, gint64 *items, gsize n)
 {
+  g_return_if_fail (n <= G_MAXUINT32);
   for (gsize i = n; i > 1; i--) {
     gsize j = evo_random_below (r, (guint32) i);
     gint64 t = items[i - 1];

@@ -14,8 +14,8 @@ typedef struct { guint64 stream, position; guint32 block[4]; } EvoRandom;
 void evo_random_init (EvoRandom *r, guint64 stream);
 guint32 evo_random_u32 (EvoRandom *r);
 double evo_random_uniform (EvoRandom *r);           /* [0, 1), 53 bits */
-double evo_random_normal (EvoRandom *r);            /* Box-Muller, both halves used in order */
+double evo_random_normal (EvoRandom *r);            /* Box-Muller; takes four u32 */
 guint32 evo_random_below (EvoRandom *r, guint32 n); /* 0..n-1, unbiased */
-void evo_random_shuffle (EvoRandom *r, gint64 *items, gsize n); /* Fisher-Yates */
+void evo_random_shuffle (EvoRandom *r, gint64 *items, gsize n); /* Fisher-Yates; n < 2^32 */
 
 #endif

@@ -140,8 +140,10 @@ evo_glob_match (const char *pattern, const char *name)
       star = ++pattern;
       retry = name;
     } else if (*pattern != '\0' && match_one (pattern, *name, &next)) {
-      pattern = next;
       name++;
+      while (*pattern == '?' && (*name & 0xc0) == 0x80)
+        name++; /* the rest of the character */
+      pattern = next;
     } else if (star != NULL) {
       pattern = star;
       name = ++retry;
