@@ -8,17 +8,19 @@
 
 typedef struct EvoOutput EvoOutput;
 
-/* `path` is the directory to be. `replace`: an existing one is exchanged at commit; else it is EVO_USAGE_ERROR_EXISTS at once.
- * Left-overs of a killed process beside it are removed. */
+/* `path` is the directory to be; missing parents are made. `replace`: an existing one that is empty or a model's is exchanged at commit; any
+ * other, and without `replace` every one, is EVO_USAGE_ERROR_EXISTS at once. Left-overs of a killed process beside it are removed. */
 EvoOutput *evo_output_new (const char *path, gboolean replace, GError **error);
 void evo_output_free (EvoOutput *out); /* not committed: everything written is removed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoOutput, evo_output_free)
 
 /* All tensors, in the order they lie in the files; shard_bytes: no shard's data exceeds it unless one tensor does (0: 5e9). One shard is
- * model.safetensors; more are model-00001-of-0000N.safetensors with model.safetensors.index.json. Space is allocated at once. */
+ * model.safetensors; more are model-00001-of-0000N.safetensors with model.safetensors.index.json. Space is allocated at once. In a shard
+ * of several dtypes the wider ones come first, so that all tensors are aligned. */
 gboolean evo_output_plan (EvoOutput *out, const EvoShape *tensors, guint n, guint64 shard_bytes, GError **error);
 /* Bytes of tensor i from byte `offset` on. Thread-safe; every byte must be written before commit. */
 gboolean evo_output_write (EvoOutput *out, guint i, guint64 offset, gconstpointer bytes, gsize n, GError **error);
+/* Further files, by plain names; a name given again is written over. */
 gboolean evo_output_add_text (EvoOutput *out, const char *name, const char *text, gssize n, GError **error);
 gboolean evo_output_copy_file (EvoOutput *out, const char *name, const char *from, GError **error);
 gboolean evo_output_commit (EvoOutput *out, GError **error);  /* fsync files, directory, rename, fsync parent */

@@ -18,7 +18,7 @@ typedef struct {
 
 gboolean evo_shape_equal (const EvoShape *a, const EvoShape *b);  /* dimensions only */
 char *evo_shape_text (const EvoShape *s);                         /* "[4096, 32000]" (owned) */
-gboolean evo_shape_count (EvoShape *s);  /* computes n from dims; FALSE: a negative dimension or an overflow of 2^62 */
+gboolean evo_shape_count (EvoShape *s);  /* computes n from dims; FALSE: a negative dimension, more than 2^62 elements or bytes */
 guint64 evo_shape_bytes (const EvoShape *s);
 
 #endif
