@@ -115,13 +115,17 @@ static inline gboolean
 eigen_symmetric (double *a, gsize n, double *d, double *q)
 {
   g_autofree double *e = g_new0 (double, n);
+  double norm = 0;
 
   eigen_tridiagonal (a, n, d, e, q);
+  for (gsize i = 0; i < n; i++)
+    norm = MAX (norm, fabs (d[i]) + fabs (e[i]));
   for (gsize l = 0; l < n; l++)
     for (int step = 0;; step++) {
       gsize m = l;
 
-      while (m + 1 < n && fabs (e[m]) > DBL_EPSILON * (fabs (d[m]) + fabs (d[m + 1])))
+      /* against the norm, which the reduction's own rounding is relative to: between eigenvalues that are noise nothing converges */
+      while (m + 1 < n && fabs (e[m]) > DBL_EPSILON * norm)
         m++;
       if (m == l)
         break;
