@@ -13,7 +13,8 @@
 
 /* Scores one model in this process: finished searches and sources from their mapped files, gene-free merges computed. */
 static gboolean
-score_model (EvoRun *run, EvoScorer *scorer, const EvoNode *exam, const EvoNode *model, EvoEvaluation *out, GError **error)
+score_model (EvoRun *run, EvoScorer *scorer, const EvoNode *exam, const EvoNode *model, const char *identity, EvoEvaluation *out,
+             GError **error)
 {
   gsize n = evo_scorer_get_n_items (scorer), n_values = evo_scorer_get_n_values (scorer);
   g_autoptr (EvoResident) resident = evo_resident_new (run->models, model, run->k, run->pool, error);
@@ -33,26 +34,26 @@ score_model (EvoRun *run, EvoScorer *scorer, const EvoNode *exam, const EvoNode 
   out->score = evo_scorer_reduce (scorer, values, n);
   out->n = n * n_values;
   out->values = g_steal_pointer (&values);
-  return evo_journal_set_answers (run->journal, exam->name, model->name, (const char *const *) answers->pdata, out->values, n_values, n, error) &&
-         evo_journal_add_exam (run->journal, exam->name, model->name, out, error);
+  EvoAnswers kept = { model->name, (const char *const *) answers->pdata, NULL, out->values, n_values, n };
+  return evo_journal_add_exam (run->journal, exam->name, identity, out, &kept, error);
 }
 
 static gboolean
-exam_row (EvoRun *run, EvoScorer *scorer, const EvoNode *exam, const EvoNode *model, EvoExamRow *row, GError **error)
+exam_row (EvoRun *run, EvoScorer *scorer, const EvoNode *exam, const EvoNode *model, const char *identity, EvoExamRow *row, GError **error)
 {
   gsize n_values = evo_scorer_get_n_values (scorer);
   EvoEvaluation e = { 0 };
   EvoInterval interval;
-  int rc = evo_journal_get_exam (run->journal, exam->name, model->name, &e, error);
+  int rc = evo_journal_get_exam (run->journal, exam->name, model->name, identity, &e, error);
 
   if (rc == 1 && e.n != evo_scorer_get_n_items (scorer) * n_values) {
-    evo_evaluation_clear (&e); /* the exam's data may change between runs: it is taken again */
+    evo_evaluation_clear (&e);
     rc = 0;
   }
   if (rc < 0 || !evo_cancel_check (error))
     return FALSE;
   evo_progress_live (run->progress, "%s: %s", exam->name, model->name);
-  if (rc == 0 && !score_model (run, scorer, exam, model, &e, error))
+  if (rc == 0 && !score_model (run, scorer, exam, model, identity, &e, error))
     return FALSE;
   *row = (EvoExamRow){ .model = model, .score = e.score, .n = e.n / n_values, .values = e.values, .n_values = n_values };
   if (evo_scorer_is_binary (scorer)) {
@@ -152,8 +153,9 @@ gboolean
 evo_run_exam (EvoRun *run, const EvoNode *exam, EvoExam *out, GError **error)
 {
   g_autoptr (EvoScorer) scorer = evo_scorer_new (exam, run->options.smoke, error);
+  g_autofree char *identity = scorer == NULL ? NULL : evo_run_exam_identity (run, exam, error);
 
-  if (scorer == NULL)
+  if (identity == NULL)
     return FALSE;
   out->node = exam;
   out->rows = g_new0 (EvoExamRow, MAX (exam->n_in, 1));
@@ -161,7 +163,7 @@ evo_run_exam (EvoRun *run, const EvoNode *exam, EvoExam *out, GError **error)
   for (out->n_rows = 0; out->n_rows < exam->n_in; out->n_rows++) {
     guint i = out->n_rows;
 
-    if (!exam_row (run, scorer, exam, exam->in[i].from, &out->rows[i], error))
+    if (!exam_row (run, scorer, exam, exam->in[i].from, identity, &out->rows[i], error))
       return FALSE;
     out->extra[i] = extra_text (scorer, &out->rows[i]);
   }

@@ -120,3 +120,59 @@ evo_run_check_identity (EvoRun *run, GError **error)
       return differs (run, then[i], then[i + 1], NULL, error);
   return TRUE;
 }
+
+/* ------------------------------------------------------------------ exams */
+
+static gboolean
+is_of_no_account (const char *key)
+{
+  static const char *const keys[] = { "in", "against", "note", NULL };
+
+  return g_strv_contains (keys, key);
+}
+
+/* The exam's node as the resolved pipeline has it, but for what changes no score. */
+static gboolean
+add_exam_node (EvoRun *run, const EvoNode *exam, GPtrArray *pairs, GError **error)
+{
+  g_autofree char *json = evo_graph_to_json (run->graph);
+  g_autoptr (EvoJsonDoc) doc = evo_json_parse (json, -1, "pipeline", EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, error);
+
+  if (doc == NULL)
+    return FALSE;
+  const EvoJson *node = evo_json_member (evo_json_member (evo_json_root (doc), "nodes"), exam->name);
+  for (guint i = 0; i < evo_json_size (node); i++) {
+    const EvoJson *v = evo_json_at (node, i);
+
+    if (!is_of_no_account (evo_json_key (v)))
+      add (pairs, g_strdup (evo_json_key (v)), evo_json_text (v));
+  }
+  return TRUE;
+}
+
+char *
+evo_run_exam_identity (EvoRun *run, const EvoNode *exam, GError **error)
+{
+  g_autoptr (GPtrArray) pairs = g_ptr_array_new_with_free_func (g_free);
+  GChecksum *sum;
+  char *digest;
+
+  if (!add_exam_node (run, exam, pairs, error) || !add_file (pairs, "data", exam->eval.data, error) ||
+      !add_file (pairs, "template", exam->eval.template_file, error))
+    return NULL;
+  add (pairs, g_strdup ("plugin"), evo_registry_digest (exam->plugin));
+  for (guint i = 0; i < run->bests->len; i++) {
+    const EvoBest *b = &g_array_index (run->bests, EvoBest, i);
+
+    add (pairs, g_strdup (b->node->name), g_strdup_printf ("%" G_GINT64_FORMAT, b->trial));
+  }
+  sum = g_checksum_new (G_CHECKSUM_SHA256);
+  for (guint i = 0; i < pairs->len; i++) {
+    const char *text = pairs->pdata[i] == NULL ? "" : pairs->pdata[i];
+
+    g_checksum_update (sum, (const guchar *) text, (gssize) strlen (text) + 1);
+  }
+  digest = g_strdup (g_checksum_get_string (sum));
+  g_checksum_free (sum);
+  return digest;
+}

@@ -3,6 +3,8 @@
  */
 #include "core/search/journal.h"
 
+#include <errno.h>
+#include <glib/gstdio.h>
 #include <math.h>
 #include <sqlite3.h>
 #include <string.h>
@@ -22,7 +24,7 @@ static const char schema[] =
   "CREATE TABLE IF NOT EXISTS validations(node TEXT, generation INTEGER, trial INTEGER, score REAL, scores BLOB,"
   " PRIMARY KEY(node, generation)) WITHOUT ROWID;"
   "CREATE TABLE IF NOT EXISTS stages(node TEXT PRIMARY KEY, best_trial INTEGER, score REAL, path TEXT) WITHOUT ROWID;"
-  "CREATE TABLE IF NOT EXISTS exams(node TEXT, model TEXT, score REAL, scores BLOB, PRIMARY KEY(node, model)) WITHOUT ROWID;"
+  "CREATE TABLE IF NOT EXISTS exams(node TEXT, model TEXT, identity TEXT, score REAL, scores BLOB, PRIMARY KEY(node, model)) WITHOUT ROWID;"
   "CREATE TABLE IF NOT EXISTS answers(node TEXT, model TEXT, item INTEGER, answer TEXT, score REAL, PRIMARY KEY(node, model, item))"
   " WITHOUT ROWID;";
 
@@ -185,7 +187,7 @@ check_tables (EvoJournal *j, GError **error)
   static const char *const queries[] = {
     "SELECT key, value FROM meta", "SELECT node, trial, generation, status, score, genes, seconds, reason FROM trials",
     "SELECT node, trial, evaluator, score, scores FROM items", "SELECT node, generation, trial, score, scores FROM validations",
-    "SELECT node, best_trial, score, path FROM stages", "SELECT node, model, score, scores FROM exams",
+    "SELECT node, best_trial, score, path FROM stages", "SELECT node, model, identity, score, scores FROM exams",
     "SELECT node, model, item, answer, score FROM answers"
   };
 
@@ -216,32 +218,63 @@ check_format (EvoJournal *j, GError **error)
   return check_integrity (j, error) && check_tables (j, error);
 }
 
-static gboolean
-create_tables (EvoJournal *j, GError **error)
-{
-  g_autofree char *mark = g_strdup_printf ("PRAGMA application_id=%d; PRAGMA user_version=%d;", APPLICATION, FORMAT);
-
-  return execute (j, "BEGIN", error) && execute (j, mark, error) && execute (j, schema, error) && execute (j, "COMMIT", error);
-}
-
-EvoJournal *
-evo_journal_open (const char *path, gboolean create, GError **error)
+static EvoJournal *
+open_database (const char *path, int flags, GError **error)
 {
   g_autoptr (EvoJournal) j = g_new0 (EvoJournal, 1);
-  int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
 
   j->path = g_strdup (path);
-  if (!create && !g_file_test (path, G_FILE_TEST_EXISTS)) {
-    evo_set_error (error, EVO_RUN_ERROR, EVO_RUN_ERROR_JOURNAL, "%s: there is no journal to resume from", path);
-    return NULL;
-  }
-  if (sqlite3_open_v2 (path, &j->db, flags, NULL) != SQLITE_OK) {
+  if (sqlite3_open_v2 (path, &j->db, SQLITE_OPEN_READWRITE | flags, NULL) != SQLITE_OK) {
     fail (j, error);
     return NULL;
   }
   sqlite3_busy_timeout (j->db, 5000);
-  if (!(create ? execute (j, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", error) && create_tables (j, error)
-               : check_format (j, error) && execute (j, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", error)))
+  return g_steal_pointer (&j);
+}
+
+static gboolean
+create_tables (const char *path, GError **error)
+{
+  g_autoptr (EvoJournal) j = open_database (path, SQLITE_OPEN_CREATE, error);
+  g_autofree char *mark = g_strdup_printf ("PRAGMA application_id=%d; PRAGMA user_version=%d;", APPLICATION, FORMAT);
+
+  return j != NULL && execute (j, "BEGIN", error) && execute (j, mark, error) && execute (j, schema, error) && execute (j, "COMMIT", error);
+}
+
+/* Made beside its place and renamed: where there is a journal, it has all its tables. */
+static gboolean
+create (const char *path, GError **error)
+{
+  g_autofree char *beside = g_strconcat (path, ".new", NULL);
+
+  g_unlink (beside);
+  if (!create_tables (beside, error))
+    return FALSE;
+  return g_rename (beside, path) == 0 ||
+         evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_WRITE, "%s: cannot be made: %s", path, g_strerror (errno));
+}
+
+static gboolean
+check_file (const char *path, GError **error)
+{
+  GStatBuf s;
+
+  if (g_stat (path, &s) != 0)
+    return evo_set_error (error, EVO_RUN_ERROR, EVO_RUN_ERROR_JOURNAL, "%s: there is no journal to resume from", path);
+  if (S_ISREG (s.st_mode) && s.st_size == 0)
+    return evo_set_error (error, EVO_RUN_ERROR, EVO_RUN_ERROR_JOURNAL, "%s: the journal is an empty file; start a new run", path);
+  return TRUE;
+}
+
+EvoJournal *
+evo_journal_open (const char *path, gboolean is_new, GError **error)
+{
+  g_autoptr (EvoJournal) j = NULL;
+
+  if (is_new ? !create (path, error) : !check_file (path, error))
+    return NULL;
+  j = open_database (path, 0, error);
+  if (j == NULL || !check_format (j, error) || !execute (j, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", error))
     return NULL;
   return g_steal_pointer (&j);
 }
@@ -256,19 +289,28 @@ evo_journal_close (EvoJournal *j)
   g_free (j);
 }
 
+/* BEGIN stands already: COMMIT where all went well, else as if nothing had been. */
+static gboolean
+end (EvoJournal *j, gboolean good, GError **error)
+{
+  if (good)
+    return execute (j, "COMMIT", error);
+  execute (j, "ROLLBACK", NULL);
+  return FALSE;
+}
+
 /* ------------------------------------------------------------------ meta */
 
 gboolean
 evo_journal_set_meta (EvoJournal *j, const char *const *pairs, GError **error)
 {
-  if (!execute (j, "BEGIN", error))
+  gboolean good = execute (j, "BEGIN", error);
+
+  if (!good)
     return FALSE;
-  for (guint i = 0; pairs[i] != NULL; i += 2)
-    if (!finish (j, prepare (j, "INSERT OR REPLACE INTO meta VALUES(?,?)", "tt", pairs[i], pairs[i + 1]), error)) {
-      execute (j, "ROLLBACK", NULL);
-      return FALSE;
-    }
-  return execute (j, "COMMIT", error);
+  for (guint i = 0; good && pairs[i] != NULL; i += 2)
+    good = finish (j, prepare (j, "INSERT OR REPLACE INTO meta VALUES(?,?)", "tt", pairs[i], pairs[i + 1]), error);
+  return end (j, good, error);
 }
 
 char **
@@ -287,6 +329,29 @@ evo_journal_get_meta (EvoJournal *j, GError **error)
     return NULL;
   g_ptr_array_add (out, NULL);
   return (char **) g_ptr_array_free (g_steal_pointer (&out), FALSE);
+}
+
+/* ------------------------------------------------------------------ answers */
+
+static gboolean
+insert_answers (EvoJournal *j, const char *node, const EvoAnswers *a, GError **error)
+{
+  if (a == NULL)
+    return TRUE;
+  if (!finish (j, prepare (j, "DELETE FROM answers WHERE node=? AND model=?", "tt", node, a->model), error))
+    return FALSE;
+  for (gsize i = 0; i < a->n; i++)
+    if (a->texts[i] != NULL && !finish (j, prepare (j, "INSERT INTO answers VALUES(?,?,?,?,?)", "ttitd", node, a->model,
+                                                    a->items == NULL ? (gint64) i : a->items[i], a->texts[i], a->values[i * a->n_values]),
+                                        error))
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
+evo_journal_keep_answers (EvoJournal *j, const char *node, const char *model, GError **error)
+{
+  return finish (j, prepare (j, "DELETE FROM answers WHERE node=? AND model<>?", "tt", node, model), error);
 }
 
 /* ------------------------------------------------------------------ trials */
@@ -308,15 +373,9 @@ insert_trial (EvoJournal *j, const char *node, const EvoTrial *t, GError **error
 }
 
 gboolean
-evo_journal_add_trial (EvoJournal *j, const char *node, const EvoTrial *t, GError **error)
+evo_journal_add_trial (EvoJournal *j, const char *node, const EvoTrial *t, const EvoAnswers *answers, GError **error)
 {
-  if (!execute (j, "BEGIN", error))
-    return FALSE;
-  if (!insert_trial (j, node, t, error)) {
-    execute (j, "ROLLBACK", NULL);
-    return FALSE;
-  }
-  return execute (j, "COMMIT", error);
+  return execute (j, "BEGIN", error) && end (j, insert_trial (j, node, t, error) && insert_answers (j, node, answers, error), error);
 }
 
 static gboolean
@@ -345,17 +404,25 @@ evo_journal_get_trial (EvoJournal *j, const char *node, gint64 trial, EvoTrial *
   sqlite3_stmt *s = prepare (j, "SELECT generation, status, score, genes, seconds, reason FROM trials WHERE node=? AND trial=?", "ti", node,
                              trial);
   EvoTrial found = { .trial = trial };
+  g_autofree char *status = NULL;
   int rc = fetch (j, s, error);
 
   if (rc == 1) {
     found.generation = sqlite3_column_int64 (s, 0);
-    found.failed = g_strcmp0 ((const char *) sqlite3_column_text (s, 1), "ok") != 0;
+    status = column_text (s, 1);
+    found.failed = g_strcmp0 (status, "ok") != 0;
     found.score = column_number (s, 2);
     found.genes = column_text (s, 3);
     found.seconds = column_number (s, 4);
     found.reason = column_text (s, 5);
   }
   sqlite3_finalize (s);
+  if (rc == 1 && found.failed && g_strcmp0 (status, "failed") != 0) {
+    evo_set_error (error, EVO_RUN_ERROR, EVO_RUN_ERROR_JOURNAL, "%s: trial %" G_GINT64_FORMAT " of %s is \"%s\", neither ok nor failed; start a new "
+                   "run", j->path, trial, node, status == NULL ? "" : status);
+    evo_trial_clear (&found);
+    return -1;
+  }
   if (rc == 1 && !get_evaluations (j, node, &found, error)) {
     evo_trial_clear (&found);
     return -1;
@@ -370,16 +437,6 @@ evo_journal_count_trials (EvoJournal *j, const char *node)
 {
   sqlite3_stmt *s = prepare (j, "SELECT count(*) FROM trials WHERE node=?", "t", node);
   gint64 n = s != NULL && sqlite3_step (s) == SQLITE_ROW ? sqlite3_column_int64 (s, 0) : 0;
-
-  sqlite3_finalize (s);
-  return n;
-}
-
-double
-evo_journal_sum_seconds (EvoJournal *j, const char *node)
-{
-  sqlite3_stmt *s = prepare (j, "SELECT total(seconds) FROM trials WHERE node=?", "t", node);
-  double n = s != NULL && sqlite3_step (s) == SQLITE_ROW ? sqlite3_column_double (s, 0) : 0;
 
   sqlite3_finalize (s);
   return n;
@@ -431,43 +488,19 @@ evo_journal_get_stage (EvoJournal *j, const char *node, gint64 *best, double *sc
   return rc;
 }
 
-static gboolean
-insert_answers (EvoJournal *j, const char *node, const char *model, const char *const *answers, const double *values, gsize n_values, gsize n,
-                GError **error)
-{
-  if (!finish (j, prepare (j, "DELETE FROM answers WHERE node=? AND model=?", "tt", node, model), error))
-    return FALSE;
-  for (gsize i = 0; i < n; i++)
-    if (answers[i] != NULL && !finish (j, prepare (j, "INSERT INTO answers VALUES(?,?,?,?,?)", "ttitd", node, model, (gint64) i, answers[i],
-                                                   values[i * n_values]), error))
-      return FALSE;
-  return TRUE;
-}
-
 gboolean
-evo_journal_set_answers (EvoJournal *j, const char *node, const char *model, const char *const *answers, const double *values, gsize n_values,
-                         gsize n, GError **error)
+evo_journal_add_exam (EvoJournal *j, const char *node, const char *identity, const EvoEvaluation *e, const EvoAnswers *answers, GError **error)
 {
-  if (!execute (j, "BEGIN", error))
-    return FALSE;
-  if (!insert_answers (j, node, model, answers, values, n_values, n, error)) {
-    execute (j, "ROLLBACK", NULL);
-    return FALSE;
-  }
-  return execute (j, "COMMIT", error);
-}
-
-gboolean
-evo_journal_add_exam (EvoJournal *j, const char *node, const char *model, const EvoEvaluation *e, GError **error)
-{
-  return finish (j, prepare (j, "INSERT OR REPLACE INTO exams VALUES(?,?,?,?)", "ttdb", node, model, e->score, e->values,
-                             e->n * sizeof (double)), error);
+  return execute (j, "BEGIN", error) &&
+         end (j, finish (j, prepare (j, "INSERT OR REPLACE INTO exams VALUES(?,?,?,?,?)", "tttdb", node, answers->model, identity, e->score,
+                                     e->values, e->n * sizeof (double)), error) &&
+                   insert_answers (j, node, answers, error), error);
 }
 
 int
-evo_journal_get_exam (EvoJournal *j, const char *node, const char *model, EvoEvaluation *e, GError **error)
+evo_journal_get_exam (EvoJournal *j, const char *node, const char *model, const char *identity, EvoEvaluation *e, GError **error)
 {
-  sqlite3_stmt *s = prepare (j, "SELECT score, scores FROM exams WHERE node=? AND model=?", "tt", node, model);
+  sqlite3_stmt *s = prepare (j, "SELECT score, scores FROM exams WHERE node=? AND model=? AND identity=?", "ttt", node, model, identity);
   int rc = fetch (j, s, error);
 
   if (rc == 1) {
@@ -477,4 +510,29 @@ evo_journal_get_exam (EvoJournal *j, const char *node, const char *model, EvoEva
   }
   sqlite3_finalize (s);
   return rc;
+}
+
+static gboolean
+forget_search (EvoJournal *j, const char *node, GError **error)
+{
+  static const char *const deletions[] = { "DELETE FROM trials WHERE node=?", "DELETE FROM items WHERE node=?",
+                                           "DELETE FROM validations WHERE node=?", "DELETE FROM stages WHERE node=?",
+                                           "DELETE FROM answers WHERE node=?" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (deletions); i++)
+    if (!finish (j, prepare (j, deletions[i], "t", node), error))
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
+evo_journal_forget (EvoJournal *j, const char *node, const char *const *searches, GError **error)
+{
+  gboolean good = execute (j, "BEGIN", error);
+
+  if (!good)
+    return FALSE;
+  for (guint i = 0; good && searches[i] != NULL; i++)
+    good = forget_search (j, searches[i], error);
+  return end (j, good && finish (j, prepare (j, "DELETE FROM stages WHERE node=?", "t", node), error), error);
 }

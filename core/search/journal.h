@@ -7,7 +7,7 @@
  *   items(node, trial, evaluator, score, scores)                   scores: f64le, n_items x n_values of the evaluator
  *   validations(node, generation, trial, score, scores)
  *   stages(node, best_trial, score, path)                          finished searches
- *   exams(node, model, score, scores)                              the exam's results
+ *   exams(node, model, identity, score, scores)                    the exam's results; identity: digest of what was asked of what
  *   answers(node, model, item, answer, score)                      of the best trial ("trial 17") and of the exam (the model's name)
  */
 #ifndef EVO_SEARCH_JOURNAL_H
@@ -37,7 +37,7 @@ void evo_evaluation_clear (EvoEvaluation *e);
 void evo_trial_clear (EvoTrial *t);
 
 /* Errors: EVO_RUN_ERROR_JOURNAL (damaged, not a journal, of another version), EVO_STORE_ERROR_WRITE (disk full). */
-EvoJournal *evo_journal_open (const char *path, gboolean create, GError **error);
+EvoJournal *evo_journal_open (const char *path, gboolean is_new, GError **error);
 void evo_journal_close (EvoJournal *j);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoJournal, evo_journal_close)
 
@@ -45,19 +45,25 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoJournal, evo_journal_close)
 gboolean evo_journal_set_meta (EvoJournal *j, const char *const *pairs, GError **error);
 char **evo_journal_get_meta (EvoJournal *j, GError **error);
 
-gboolean evo_journal_add_trial (EvoJournal *j, const char *node, const EvoTrial *t, GError **error); /* one transaction */
+/* Texts that a model gave, kept under (node, model): [n], NULL entries are skipped; item numbers in items (NULL: 0 .. n - 1); values [n][n_values],
+ * the first is the item's score. */
+typedef struct { const char *model; const char *const *texts; const gint64 *items; const double *values; gsize n_values, n; } EvoAnswers;
+
+/* One transaction; answers may be NULL. */
+gboolean evo_journal_add_trial (EvoJournal *j, const char *node, const EvoTrial *t, const EvoAnswers *answers, GError **error);
 /* 1: found (fills *t), 0: not there, -1: error. */
 int evo_journal_get_trial (EvoJournal *j, const char *node, gint64 trial, EvoTrial *t, GError **error);
 gboolean evo_journal_add_validation (EvoJournal *j, const char *node, gint64 generation, gint64 trial, const EvoEvaluation *e, GError **error);
 int evo_journal_get_validation (EvoJournal *j, const char *node, gint64 generation, gint64 *trial, EvoEvaluation *e, GError **error);
 gboolean evo_journal_add_stage (EvoJournal *j, const char *node, gint64 best, double score, const char *path, GError **error);
 int evo_journal_get_stage (EvoJournal *j, const char *node, gint64 *best, double *score, char **path, GError **error);
-gboolean evo_journal_add_exam (EvoJournal *j, const char *node, const char *model, const EvoEvaluation *e, GError **error);
-int evo_journal_get_exam (EvoJournal *j, const char *node, const char *model, EvoEvaluation *e, GError **error);
-/* Replaces the answers kept under (node, model); answers [n], NULL entries are skipped. values: [n][n_values], the first is the item's score. */
-gboolean evo_journal_set_answers (EvoJournal *j, const char *node, const char *model, const char *const *answers, const double *values,
-                                  gsize n_values, gsize n, GError **error);
+/* One transaction. get: 0 also where what is stored has another identity. */
+gboolean evo_journal_add_exam (EvoJournal *j, const char *node, const char *identity, const EvoEvaluation *e, const EvoAnswers *answers,
+                               GError **error);
+int evo_journal_get_exam (EvoJournal *j, const char *node, const char *model, const char *identity, EvoEvaluation *e, GError **error);
+gboolean evo_journal_keep_answers (EvoJournal *j, const char *node, const char *model, GError **error); /* forgets those of other models */
+/* Forgets everything of these searches (NULL-terminated), and that `node` has been saved: its model is about to change. One transaction. */
+gboolean evo_journal_forget (EvoJournal *j, const char *node, const char *const *searches, GError **error);
 gint64 evo_journal_count_trials (EvoJournal *j, const char *node);
-double evo_journal_sum_seconds (EvoJournal *j, const char *node);
 
 #endif

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LARGEST = 1 << 30 };
+enum { LARGEST = 1 << 30, STEP = 1 << 20 };
 
 void
 evo_message_init (EvoMessage *m)
@@ -99,11 +99,11 @@ evo_message_put_doubles (EvoMessage *m, const double *x, gsize n)
 double *
 evo_message_get_doubles (EvoMessage *m, gsize *n)
 {
-  gint64 count = MAX (get_length (m, sizeof (double)), 0);
+  gint64 count = get_length (m, sizeof (double));
   double *x = g_new0 (double, MAX (count, 1));
 
-  get (m, x, (gsize) count * sizeof *x);
-  *n = (gsize) count;
+  *n = (gsize) MAX (count, 0);
+  get (m, x, *n * sizeof *x);
   return x;
 }
 
@@ -173,19 +173,33 @@ evo_message_send (int fd, const EvoMessage *m)
   return send_all (fd, &n, sizeof n) && send_all (fd, m->bytes->data, m->bytes->len);
 }
 
+/* Grows with what has come, so that a wrong length costs no memory. */
+static gboolean
+receive_body (int fd, GByteArray *bytes, guint64 n)
+{
+  while (bytes->len < n) {
+    guint at = bytes->len, step = (guint) MIN (n - at, MAX ((guint64) at, STEP));
+
+    g_byte_array_set_size (bytes, at + step);
+    if (receive_all (fd, bytes->data + at, step) != 1) {
+      g_byte_array_set_size (bytes, 0);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
 int
 evo_message_receive (int fd, EvoMessage *m)
 {
   guint64 n;
   int rc = receive_all (fd, &n, sizeof n);
 
+  g_byte_array_set_size (m->bytes, 0);
+  m->at = 0;
+  m->broken = FALSE;
   if (rc != 1)
     return rc;
   n = GUINT64_FROM_LE (n);
-  if (n > LARGEST)
-    return -1;
-  g_byte_array_set_size (m->bytes, (guint) n);
-  m->at = 0;
-  m->broken = FALSE;
-  return n == 0 || receive_all (fd, m->bytes->data, n) == 1 ? 1 : -1;
+  return n <= LARGEST && receive_body (fd, m->bytes, n) ? 1 : -1;
 }

@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "core/base/error.h"
 #include "core/base/text.h"
+#include "core/graph/mergekit.h"
 #include "core/graph/save.h"
 #include "core/kernels/kernels.h"
 #include "core/store/output.h"
@@ -270,19 +272,65 @@ rewrite_card (EvoRun *run, const EvoNode *node, const double *x, gint64 trial, c
 
 /* ------------------------------------------------------------------ stages */
 
+static gboolean
+reads (const EvoNode *node, const EvoNode *search)
+{
+  if (node == NULL || node == search)
+    return node == search;
+  if (node->kind == EVO_KIND_OPTIMIZER)
+    return reads (node->search.target, search);
+  for (guint e = 0; e < node->n_in; e++)
+    if (reads (node->in[e].from, search))
+      return TRUE;
+  return node->base.from != NULL && reads (node->base.from, search);
+}
+
+/* A search that went on and found a better model: what later searches did with the old one is no longer theirs. */
+static gboolean
+forget_later (EvoRun *run, const EvoNode *search, GError **error)
+{
+  g_autoptr (GPtrArray) later = g_ptr_array_new ();
+
+  for (guint i = search->index + 1; i < evo_graph_get_n_nodes (run->graph); i++) {
+    EvoNode *node = evo_graph_get (run->graph, i);
+
+    if (node->kind == EVO_KIND_OPTIMIZER && reads (node->search.target, search))
+      g_ptr_array_add (later, node->name);
+  }
+  g_ptr_array_add (later, NULL);
+  return evo_journal_forget (run->journal, search->name, (const char *const *) later->pdata, error);
+}
+
+/* The winner as a pipeline without genes and, where mergekit can say it, as its recipe. */
+static gboolean
+write_recipes (EvoRun *run, const EvoBest *best, GError **error)
+{
+  const EvoNode *node = best->node;
+  g_autofree char *recipe = evo_run_recipe (run, node, best->x, best->trial), *name = g_strconcat (node->name, ".best.json", NULL);
+  g_autofree char *yml_name = g_strconcat (node->name, ".best.yml", NULL), *path = in_run (run, name), *yml_path = in_run (run, yml_name);
+  g_autofree double *genes = genes_of (run, node, best->x, error);
+  g_autofree char *yml = NULL;
+
+  if (genes == NULL || !evo_write_file (path, recipe, -1, error))
+    return FALSE;
+  yml = evo_graph_to_mergekit (run->models, evo_node_model (node), genes, node->save_dtype, path_of_search, run);
+  return yml == NULL || evo_write_file (yml_path, yml, -1, error);
+}
+
 /* A search whose model is in place is not saved again: its path is in the journal, its genes come from replaying it. */
 static gboolean
 finish_search (EvoRun *run, EvoBest *best, GError **error)
 {
   const EvoNode *node = best->node;
-  g_autofree char *recipe = evo_run_recipe (run, node, best->x, best->trial), *file = g_strconcat (node->name, ".best.json", NULL);
-  g_autofree char *recipe_path = in_run (run, file), *stored = NULL;
+  g_autofree char *stored = NULL;
   gint64 trial = -1;
   double score;
   int rc = evo_journal_get_stage (run->journal, node->name, &trial, &score, &stored, error);
 
   best->path = evo_run_search_path (run, node);
-  if (rc < 0 || !evo_write_file (recipe_path, recipe, -1, error))
+  if (rc < 0 || !write_recipes (run, best, error))
+    return FALSE;
+  if (rc == 1 && trial != best->trial && !forget_later (run, node, error))
     return FALSE;
   if (rc == 0 || trial != best->trial || g_strcmp0 (stored, best->path) != 0 || !g_file_test (best->path, G_FILE_TEST_IS_DIR)) {
     if (!save_node (run, node, best->x, best->trial, best->path, error) ||

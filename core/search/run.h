@@ -66,7 +66,8 @@ char *evo_run_scores_json (const EvoRun *run);                                  
 char *evo_run_recipe (const EvoRun *run, const EvoNode *node, const double *x, gint64 trial);       /* run.c: gene-free pipeline */
 gboolean evo_run_check_identity (EvoRun *run, GError **error);                                      /* identity.c */
 gboolean evo_run_write_identity (EvoRun *run, GError **error);
-/* What a search has found so far, for progress lines. */
+/* Digest of what an exam's scores depend on besides the journal's identity: its own parameters and files, and which candidates won. Owned. */
+char *evo_run_exam_identity (EvoRun *run, const EvoNode *exam, GError **error);
 char *evo_run_search_path (const EvoRun *run, const EvoNode *search);                               /* where its model goes (owned) */
 
 #endif

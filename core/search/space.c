@@ -120,49 +120,80 @@ evo_space_genes_json (const EvoSpace *s, const double *x)
 }
 
 static gboolean
+fail_at (GError **error, const EvoJson *v, const char *format, ...) G_GNUC_PRINTF (3, 4);
+
+static gboolean
+fail_at (GError **error, const EvoJson *v, const char *format, ...)
+{
+  g_autofree char *where = evo_json_where (v), *what = NULL;
+  va_list args;
+
+  va_start (args, format);
+  what = g_strdup_vprintf (format, args);
+  va_end (args);
+  return evo_set_error (error, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s: %s", where, what);
+}
+
+static gboolean
 read_one (const EvoGene *g, const EvoJson *v, double *out, GError **error)
 {
+  char number[EVO_NUMBER_TEXT], low[EVO_NUMBER_TEXT], high[EVO_NUMBER_TEXT];
   double scalar;
 
   if (!evo_param_scalar_from_json (g->param, v, &scalar, error))
     return FALSE;
-  if (!g->is_choice) {
-    if (scalar >= g->low && scalar <= g->high) {
-      *out = scalar;
-      return TRUE;
-    }
-    g_autofree char *where = evo_json_where (v);
-    return evo_set_error (error, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s: %g is outside the gene's %g ... %g", where, scalar, g->low, g->high);
-  }
   for (guint i = 0; i < g->n_choices; i++)
     if (g->choices[i] == scalar) {
       *out = i;
       return TRUE;
     }
-  g_autofree char *where = evo_json_where (v);
-  return evo_set_error (error, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s: is none of the gene's choices", where);
+  if (g->is_choice)
+    return fail_at (error, v, "is none of the gene's choices");
+  if (!(scalar >= g->low && scalar <= g->high))
+    return fail_at (error, v, "%s is outside the gene's %s ... %s", evo_number_text (scalar, number), evo_number_text (g->low, low),
+                    evo_number_text (g->high, high));
+  if (g->is_int && scalar != rint (scalar))
+    return fail_at (error, v, "%s is not a whole number, as the gene's are", evo_number_text (scalar, number));
+  *out = scalar;
+  return TRUE;
+}
+
+/* A dimension's full name, or the name of a gene: then all its dimensions. */
+static gboolean
+is_named (const EvoSpace *s, guint i, const char *key)
+{
+  return g_str_equal (s->dims[i].name, key) || g_str_equal (s->genes[s->gene[i]]->name, key);
+}
+
+static gboolean
+set_named (const EvoSpace *s, const EvoJson *v, double *x, GError **error)
+{
+  g_autofree const char **names = g_new0 (const char *, s->n + 1);
+  gboolean found = FALSE;
+
+  for (guint i = 0; i < s->n; i++) {
+    const EvoGene *g = s->genes[s->gene[i]];
+
+    names[i] = s->dims[i].name;
+    if (!is_named (s, i, evo_json_key (v)))
+      continue;
+    found = TRUE;
+    if (!read_one (g, v, &x[g->first + s->part[i]], error))
+      return FALSE;
+  }
+  if (found)
+    return TRUE;
+  g_autofree char *where = evo_json_where (v), *tail = evo_did_you_mean (evo_json_key (v), names);
+  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "%s: there is no gene of this name%s", where, tail);
 }
 
 gboolean
 evo_space_from_json (const EvoSpace *s, const EvoJson *object, double *x, GError **error)
 {
-  g_autofree const char **names = g_new0 (const char *, s->n + 1);
-
-  for (guint i = 0; i < s->n; i++)
-    names[i] = s->dims[i].name;
   for (guint m = 0; m < evo_json_size (object); m++) {
     const EvoJson *v = evo_json_at (object, m);
-    const char *key = evo_json_key (v);
-    guint i = 0;
 
-    while (i < s->n && g_strcmp0 (key, names[i]) != 0)
-      i++;
-    if (i == s->n) {
-      g_autofree char *where = evo_json_where (v), *tail = evo_did_you_mean (key == NULL ? "" : key, names);
-
-      return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "%s: there is no gene of this name%s", where, tail);
-    }
-    if (!read_one (s->genes[s->gene[i]], v, &x[s->genes[s->gene[i]]->first + s->part[i]], error))
+    if (!g_str_equal (evo_json_key (v), "note") && !set_named (s, v, x, error))
       return FALSE;
   }
   return TRUE;

@@ -18,7 +18,8 @@ void evo_space_clear (EvoSpace *s);
 void evo_space_scatter (const EvoSpace *s, const double *point, double *x);
 void evo_space_gather (const EvoSpace *s, const double *x, double *point);
 char *evo_space_genes_json (const EvoSpace *s, const double *x);  /* {"blend.ja.weight": 0.4}; choices by name (owned) */
-/* The inverse, for start_from and resume: unknown names and values outside are errors; names not given keep their x. */
+/* The inverse, for start_from and resume: unknown names and values outside are errors; names not given keep their x. A gene's name without
+ * [layer 3] stands for all its dimensions; "note" is no gene. */
 gboolean evo_space_from_json (const EvoSpace *s, const EvoJson *object, double *x, GError **error);
 
 #endif

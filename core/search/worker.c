@@ -94,14 +94,16 @@ evaluate (Life *l, EvoMessage *job, EvoMessage *out)
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) answers = NULL;
   EvoEvaluation *evaluations = NULL;
-  EvoCandidate c = { .trial = evo_message_get_int (job), .validate = evo_message_get_int (job) != 0 };
-  g_autofree double *x = evo_message_get_doubles (job, &c.n_x);
-  g_autofree gint64 *items = evo_message_get_ints (job, &c.n_items);
+  gint64 trial = evo_message_get_int (job), validate = evo_message_get_int (job);
+  gsize n_x, n_items;
+  g_autofree double *x = evo_message_get_doubles (job, &n_x);
+  g_autofree gint64 *items = evo_message_get_ints (job, &n_items);
+  EvoCandidate c = { trial, x, n_x, validate != 0, items, n_items };
   guint n = 0;
 
-  c.x = x;
-  c.items = items;
-  if (!evo_stage_evaluate (l->stage, &c, &evaluations, &n, &answers, &error)) {
+  if (job->broken || n_x != evo_models_get_n_genes (l->models))
+    evo_set_error (&error, EVO_RUN_ERROR, EVO_RUN_ERROR_JOURNAL, "the coordinator's message is broken");
+  if (error != NULL || !evo_stage_evaluate (l->stage, &c, &evaluations, &n, &answers, &error)) {
     put_error (out, error);
     return;
   }
@@ -116,7 +118,7 @@ evo_worker_main (int fd)
 {
   g_auto (Life) life = { NULL };
   g_autoptr (GError) error = NULL;
-  g_auto (EvoMessage) m;
+  g_auto (EvoMessage) m = { NULL };
 
   /* Ctrl-C reaches the whole process group: the coordinator decides. It dying ends us, in the middle of whatever we compute. */
   prctl (PR_SET_PDEATHSIG, SIGKILL);
@@ -127,7 +129,7 @@ evo_worker_main (int fd)
     return 0;
   set_up (&life, &m, &error);
   while (evo_message_receive (fd, &m) == 1) {
-    g_auto (EvoMessage) out;
+    g_auto (EvoMessage) out = { NULL };
 
     evo_message_init (&out);
     if (error != NULL)

@@ -200,19 +200,11 @@ evo_workers_submit (EvoWorkers *ws, const EvoCandidate *c, GError **error)
 }
 
 static void
-read_reply (Worker *w, EvoMessage *m, EvoReply *r)
+read_evaluations (EvoMessage *m, EvoReply *r)
 {
-  *r = (EvoReply){ .trial = w->trial, .seconds = (double) (g_get_monotonic_time () - w->started) / 1e6 };
-  if (evo_message_get_int (m)) {
-    g_autofree char *domain = evo_message_get_text (m);
-    gint code = (gint) evo_message_get_int (m);
-    g_autofree char *text = evo_message_get_text (m);
+  gint64 n = evo_message_get_int (m);
 
-    r->error = g_error_new_literal (g_quark_from_string (domain == NULL ? "evo-run-error" : domain), code, text == NULL ? "?" : text);
-    r->of_candidate = evo_error_is_of_candidate (r->error);
-    return;
-  }
-  r->n = (guint) CLAMP (evo_message_get_int (m), 0, 1000);
+  r->n = (guint) CLAMP (n, 0, 1000);
   r->evaluations = g_new0 (EvoEvaluation, MAX (r->n, 1));
   for (guint i = 0; i < r->n; i++) {
     gsize one;
@@ -223,9 +215,29 @@ read_reply (Worker *w, EvoMessage *m, EvoReply *r)
     r->evaluations[i].score = one == 1 ? score[0] : NAN;
     r->evaluations[i].values = evo_message_get_doubles (m, &r->evaluations[i].n);
   }
-  r->answers = g_ptr_array_new_with_free_func (g_free);
-  for (gint64 i = evo_message_get_int (m); i > 0 && !m->broken; i--)
-    g_ptr_array_add (r->answers, evo_message_get_text (m));
+}
+
+/* FALSE: the message is broken, which is as good as a dead worker. */
+static gboolean
+read_reply (Worker *w, EvoMessage *m, EvoReply *r)
+{
+  *r = (EvoReply){ .trial = w->trial, .seconds = (double) (g_get_monotonic_time () - w->started) / 1e6 };
+  if (evo_message_get_int (m)) {
+    g_autofree char *domain = evo_message_get_text (m);
+    gint code = (gint) evo_message_get_int (m);
+    g_autofree char *text = evo_message_get_text (m);
+
+    r->error = g_error_new_literal (g_quark_from_string (domain == NULL ? "evo-run-error" : domain), code, text == NULL ? "?" : text);
+    r->of_candidate = evo_error_is_of_candidate (r->error);
+  } else {
+    read_evaluations (m, r);
+    r->answers = g_ptr_array_new_with_free_func (g_free);
+    for (gint64 i = evo_message_get_int (m); i > 0 && !m->broken; i--)
+      g_ptr_array_add (r->answers, evo_message_get_text (m));
+  }
+  if (m->broken)
+    evo_reply_clear (r);
+  return !m->broken;
 }
 
 /* The worker died under its candidate: tried once more in a new process, then given up. 1: reply, 0: being tried again, -1: error. */
@@ -257,6 +269,21 @@ bury (EvoWorkers *ws, Worker *w, EvoReply *r, GError **error)
   return -1;
 }
 
+/* What a worker whose socket can be read has to say; as evo_workers_wait. */
+static int
+hear (EvoWorkers *ws, Worker *w, EvoReply *reply, GError **error)
+{
+  g_auto (EvoMessage) m = { NULL };
+
+  evo_message_init (&m);
+  if (evo_message_receive (w->fd, &m) != 1)
+    return bury (ws, w, reply, error);
+  read_reply (w, &m, reply);
+  w->busy = FALSE;
+  ws->deaths = 0;
+  return 1;
+}
+
 int
 evo_workers_wait (EvoWorkers *ws, int timeout_ms, EvoReply *reply, GError **error)
 {
@@ -271,19 +298,8 @@ evo_workers_wait (EvoWorkers *ws, int timeout_ms, EvoReply *reply, GError **erro
     }
   if (poll (fds, n, timeout_ms) <= 0)
     return 0;
-  for (nfds_t i = 0; i < n; i++) {
-    Worker *w = &ws->workers[of[i]];
-    g_auto (EvoMessage) m;
-
-    if (fds[i].revents == 0)
-      continue;
-    evo_message_init (&m);
-    if (evo_message_receive (w->fd, &m) != 1)
-      return bury (ws, w, reply, error);
-    read_reply (w, &m, reply);
-    w->busy = FALSE;
-    ws->deaths = 0;
-    return 1;
-  }
+  for (nfds_t i = 0; i < n; i++)
+    if (fds[i].revents != 0)
+      return hear (ws, &ws->workers[of[i]], reply, error);
   return 0;
 }
