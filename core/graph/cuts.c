@@ -50,6 +50,20 @@ tensor_of_slice (const Select *s, gint64 item)
   return a;
 }
 
+static void
+select_keys (Select *s, EvoPrepared *p, gint64 item, guint thread, const EvoMergeCall *call)
+{
+  for (guint j = 0; j < s->n_cuts; j++) {
+    if (s->rank[j] <= 0 || (s->low == 2 && s->above[j] + s->equal[j] == s->rank[j]))
+      continue;
+    p->op->keys (call, j, s->keys[thread]);
+    if (s->low == 2)
+      count_ties (s, item, j, s->keys[thread], call->n);
+    else
+      p->c->k->histogram (s->count[thread] + (gsize) j * BINS, s->keys[thread], s->prefix[j], s->low, call->n);
+  }
+}
+
 static gboolean
 select_slice (gpointer data, gint64 item, guint thread, GError **error)
 {
@@ -57,21 +71,14 @@ select_slice (gpointer data, gint64 item, guint thread, GError **error)
   guint t = tensor_of_slice (s, item);
   EvoPrepared *p = s->ps[t];
   gint64 first = (item - s->first_slice[t]) * (gint64) p->slice;
-  gsize n = MIN (p->slice, (gsize) (p->tensor.n - first));
+  EvoScratchMark mark = evo_prepared_mark (p, thread);
   EvoMergeCall call;
+  gboolean good = evo_prepared_call (p, thread, first, MIN (p->slice, (gsize) (p->tensor.n - first)), &call, error);
 
-  if (!evo_prepared_call (p, thread, first, n, &call, error))
-    return FALSE;
-  for (guint j = 0; j < s->n_cuts; j++) {
-    if (s->rank[j] <= 0 || (s->low == 2 && s->above[j] + s->equal[j] == s->rank[j]))
-      continue;
-    p->op->keys (&call, j, s->keys[thread]);
-    if (s->low == 2)
-      count_ties (s, item, j, s->keys[thread], n);
-    else
-      p->c->k->histogram (s->count[thread] + (gsize) j * BINS, s->keys[thread], s->prefix[j], s->low, n);
-  }
-  return TRUE;
+  if (good)
+    select_keys (s, p, item, thread, &call);
+  evo_prepared_release (p, thread, mark);
+  return good;
 }
 
 /* Joins the threads' counts and walks down from the largest key to the bin that holds the rank-th. */
@@ -117,36 +124,45 @@ run_pass (Select *s, int low, GError **error)
   return TRUE;
 }
 
+/* The wanted-th (from 1) key equal to cut j in the slice `first` of p: its index in the tensor, -1: it has not so many. */
+static gboolean
+find_tie (const Select *s, EvoPrepared *p, gint64 first, guint j, gint64 wanted, gint64 *out, GError **error)
+{
+  gsize n = MIN (p->slice, (gsize) (p->tensor.n - first));
+  EvoScratchMark mark = evo_prepared_mark (p, 0);
+  EvoMergeCall call;
+  guint32 bits;
+  gboolean good = evo_prepared_call (p, 0, first, n, &call, error);
+
+  *out = -1;
+  if (good)
+    p->op->keys (&call, j, s->keys[0]);
+  for (gsize i = 0; good && *out < 0 && i < n; i++) {
+    memcpy (&bits, &s->keys[0][i], sizeof bits);
+    if ((bits & 0x7fffffffu) == s->cut[j] && --wanted == 0)
+      *out = first + (gint64) i;
+  }
+  evo_prepared_release (p, 0, mark);
+  return good;
+}
+
 /* Index (over all tensors of the list) of the last kept key among those equal to cut j. */
 static gboolean
-find_last_tie (Select *s, guint j, gint64 *out, GError **error)
+find_last_tie (const Select *s, guint j, gint64 *out, GError **error)
 {
-  gint64 wanted = s->rank[j] - s->above[j], before = 0, n_slices = s->first_slice[s->n_ps];
+  gint64 wanted = s->rank[j] - s->above[j], n_slices = s->first_slice[s->n_ps], item = 0, at;
 
-  for (gint64 item = 0; item < n_slices; item++) {
-    guint t = tensor_of_slice (s, item);
-    EvoPrepared *p = s->ps[t];
-    gint64 first = (item - s->first_slice[t]) * (gint64) p->slice;
-    gsize n = MIN (p->slice, (gsize) (p->tensor.n - first));
-    EvoMergeCall call;
-    guint32 bits;
-
-    if (before + s->ties[item * s->n_cuts + j] < wanted) {
-      before += s->ties[item * s->n_cuts + j];
-      continue;
-    }
-    if (!evo_prepared_call (p, 0, first, n, &call, error))
-      return FALSE;
-    p->op->keys (&call, j, s->keys[0]);
-    for (gsize i = 0; i < n; i++) {
-      memcpy (&bits, &s->keys[0][i], sizeof bits);
-      if ((bits & 0x7fffffffu) == s->cut[j] && ++before == wanted) {
-        *out = p->tensor.model_first - s->ps[0]->tensor.model_first + first + (gint64) i;
-        return TRUE;
-      }
-    }
+  for (; item < n_slices && s->ties[item * s->n_cuts + j] < wanted; item++)
+    wanted -= s->ties[item * s->n_cuts + j];
+  if (item == n_slices) {
+    *out = G_MAXINT64;
+    return TRUE;
   }
-  *out = G_MAXINT64;
+  guint t = tensor_of_slice (s, item);
+  EvoPrepared *p = s->ps[t];
+  if (!find_tie (s, p, (item - s->first_slice[t]) * (gint64) p->slice, j, wanted, &at, error))
+    return FALSE;
+  *out = p->tensor.model_first - s->ps[0]->tensor.model_first + at;
   return TRUE;
 }
 

@@ -46,6 +46,10 @@ gboolean evo_models_finish_search (EvoModels *m, const EvoNode *search, const ch
 gboolean evo_models_get_decoder (const EvoModels *m, const EvoNode *node, EvoDecoderSpec *spec, GError **error);
 /* dtype a tensor of node has when node stands at the end of its stage: `as` (NONE: the layout's). Non-float tensors keep theirs. */
 EvoDtype evo_layout_dtype (const EvoLayoutTensor *t, EvoDtype as);
+/* --- layout-merge.c */
+void evo_layout_order (EvoLayout *l);  /* sorts the tensors by name and counts elements */
+/* Lays out a merge whose inputs are laid out. EVO_GRAPH_ERROR_SHAPE: a tensor is missing, extra, of another shape or kind. */
+gboolean evo_layout_merge (EvoModels *m, const EvoNode *node, EvoLayout *out, GError **error);
 /* The model node whose tensors a search or model node stands for. */
 const EvoNode *evo_node_model (const EvoNode *node);
 

@@ -10,6 +10,7 @@
 
 #include "core/base/pool.h"
 #include "core/graph/layout.h"
+#include "core/graph/scratch.h"
 
 enum { EVO_SLICE = 64 * 1024 }; /* elements; never a function of the number of threads */
 
@@ -18,7 +19,7 @@ EvoMemo *evo_memo_new (void);
 void evo_memo_free (EvoMemo *memo);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoMemo, evo_memo_free)
 
-/* What a model is computed under: one candidate. All but over_model is borrowed. */
+/* What a model is computed under: one candidate. All but over_model and scratch is borrowed. */
 typedef struct {
   EvoModels *models;
   const EvoKernels *k;
@@ -27,6 +28,7 @@ typedef struct {
   gint64 trial;           /* mixed into the masks of nodes with masks_per_trial; -1: none */
   EvoMemo *memo;          /* may be NULL */
   GHashTable *over_model; /* node -> sums and cuts over the whole model; made on demand */
+  EvoScratch **scratch;   /* [threads of the pool] */
 } EvoMergeContext;
 void evo_merge_context_init (EvoMergeContext *c, EvoModels *models, const EvoKernels *k, EvoPool *pool, const double *x, gint64 trial,
                              EvoMemo *memo);
@@ -45,6 +47,8 @@ gboolean evo_prepared_read (EvoPrepared *p, guint thread, gint64 first, gsize n,
  * all inputs. Non-finite results are an error: NONFINITE naming the source that has them, else EVO_PLUGIN_ERROR_NUMERIC. */
 typedef gboolean (*EvoSink) (gpointer data, guint64 offset_bytes, gconstpointer bytes, gsize n_bytes, GError **error);
 gboolean evo_materialize (EvoMergeContext *c, const EvoNode *node, guint t, EvoDtype dtype, EvoSink sink, gpointer data, GError **error);
+/* Whether tensors that are cut or measured as one model agree, whatever values the genes take: EVO_PLUGIN_ERROR_PARAM. Reads no weights. */
+gboolean evo_merge_check (EvoModels *models, const EvoNode *node, GError **error);
 /* Upper bound of what computing `node` holds besides its output, in bytes: slices of `threads` threads and the operators' scratch. */
 guint64 evo_merge_bound (const EvoModels *models, const EvoNode *node, guint threads);
 

@@ -50,30 +50,25 @@ evo_memo_set (EvoMemo *memo, const EvoNode *node, const char *tensor, const doub
   g_hash_table_insert (memo->sums, g_strconcat (node->name, "/", tensor, NULL), a);
 }
 
-typedef struct { float *cut; gint64 *last_tie; double *coef; guint n_cuts, n_coef; } OverModel;
-
-static void
-over_model_free (gpointer data)
-{
-  OverModel *o = data;
-
-  g_free (o->cut);
-  g_free (o->last_tie);
-  g_free (o->coef);
-  g_free (o);
-}
-
 void
 evo_merge_context_init (EvoMergeContext *c, EvoModels *models, const EvoKernels *k, EvoPool *pool, const double *x, gint64 trial,
                         EvoMemo *memo)
 {
-  *c = (EvoMergeContext){ models, k, pool, x, trial, memo, g_hash_table_new_full (NULL, NULL, NULL, over_model_free) };
+  guint threads = evo_pool_get_n_threads (pool);
+
+  *c = (EvoMergeContext){ models, k, pool, x, trial, memo, g_hash_table_new_full (NULL, NULL, NULL, evo_over_model_free),
+                          g_new (EvoScratch *, threads) };
+  for (guint i = 0; i < threads; i++)
+    c->scratch[i] = evo_scratch_new ();
 }
 
 void
 evo_merge_context_clear (EvoMergeContext *c)
 {
   g_clear_pointer (&c->over_model, g_hash_table_unref);
+  for (guint i = 0; c->scratch != NULL && i < evo_pool_get_n_threads (c->pool); i++)
+    evo_scratch_free (c->scratch[i]);
+  g_clear_pointer (&c->scratch, g_free);
 }
 
 /* ------------------------------------------------------------------ parameters */
@@ -144,12 +139,11 @@ make_seeds (EvoPrepared *p)
 /* ------------------------------------------------------------------ geometry */
 
 static void
-describe (EvoPrepared *p)
+describe (EvoTensor *t, const EvoLayoutTensor *l)
 {
-  const EvoShape *s = &p->layout->shape;
-  EvoTensor *t = &p->tensor;
+  const EvoShape *s = &l->shape;
 
-  *t = (EvoTensor){ .name = s->name, .layer = p->layout->role.layer, .n_dims = s->n_dims, .n = s->n, .model_first = p->layout->model_first };
+  *t = (EvoTensor){ .name = s->name, .layer = l->role.layer, .n_dims = s->n_dims, .n = s->n, .model_first = l->model_first };
   memcpy (t->dims, s->dims, sizeof t->dims);
   t->n_cols = s->n_dims == 0 ? 1 : s->dims[s->n_dims - 1];
   t->n_rows = t->n_cols == 0 ? 0 : s->n / t->n_cols;
@@ -175,19 +169,27 @@ evo_prepared_n_slices (const EvoPrepared *p)
   return (p->tensor.n + (gint64) p->slice - 1) / (gint64) p->slice;
 }
 
-/* Per thread: operator scratch, n_in + 1 inputs, one output slice for readers that ask across slices, pointers. */
 static void
-make_scratch (EvoPrepared *p)
+measure_scratch (EvoPrepared *p)
 {
-  guint threads = evo_pool_get_n_threads (p->c->pool);
   gsize capped = MIN (p->slice, (gsize) MAX (p->tensor.n, 1));
-  gsize bytes = p->op->scratch_bytes == NULL ? 0 : p->op->scratch_bytes (&p->tensor, p->n_in, capped);
 
-  p->scratch_each = (bytes + 63) & ~(gsize) 63;
-  p->scratch = g_new0 (char *, threads + 1);
-  for (guint i = 0; i < threads; i++)
-    p->scratch[i] = g_aligned_alloc (1, p->scratch_each + (p->n_in + 2) * (((capped * sizeof (float)) + 63) & ~(gsize) 63) +
-                                          (p->n_in + 1) * sizeof (float *) + 64, 64);
+  p->scratch_bytes = p->op->scratch_bytes == NULL ? 0 : p->op->scratch_bytes (&p->tensor, p->n_in, capped);
+}
+
+/* Bytes of one thread's slices and scratch for one tensor. */
+static guint64
+bound_of_tensor (const EvoNode *node, const EvoTensor *t)
+{
+  const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
+  guint32 scope = op->scope_of != NULL ? op->scope_of (node->params) : op->scope;
+  gsize slice = MIN (slice_of (op, scope, t), (gsize) MAX (t->n, 1));
+  guint64 bytes = (guint64) slice * sizeof (float) * (node->n_in + 4);
+
+  if (op->scratch_bytes != NULL)
+    bytes += op->scratch_bytes (t, node->n_in, slice);
+  /* histograms of the exact k-th keys: one of 65536 counts a cut and thread */
+  return bytes + (op->keys == NULL ? 0 : (guint64) (node->n_in * op->n_cuts_per_input + op->n_cuts_fixed) * 65536 * 8);
 }
 
 guint64
@@ -195,22 +197,15 @@ evo_merge_bound (const EvoModels *models, const EvoNode *node, guint threads)
 {
   const EvoLayout *l = evo_models_get_layout (models, node);
   const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
-  guint64 most = 0, inputs = 0;
+  guint64 most = 0, inputs = node->base.from == NULL ? 0 : evo_merge_bound (models, node->base.from, threads);
 
   if (node->kind != EVO_KIND_MERGE)
     return 0;
   for (guint i = 0; i < l->n; i++) {
-    const EvoShape *s = &l->tensors[i].shape;
-    EvoTensor t = { .name = s->name, .n = s->n, .n_cols = s->n_dims == 0 ? 1 : s->dims[s->n_dims - 1] };
-    guint32 scope = op->scope_of != NULL ? op->scope_of (node->params) : op->scope;
-    gsize slice = MIN (slice_of (op, scope, &t), (gsize) MAX (s->n, 1));
-    guint64 each = (guint64) slice * sizeof (float) * (node->n_in + 4);
+    EvoTensor t;
 
-    if (op->scratch_bytes != NULL)
-      each += op->scratch_bytes (&t, node->n_in, slice);
-    /* histograms of the exact k-th keys: one of 65536 counts a cut and thread */
-    each += op->keys == NULL ? 0 : (guint64) (node->n_in * op->n_cuts_per_input + op->n_cuts_fixed) * 65536 * 8;
-    most = MAX (most, each * threads + (op->access == EVO_BY_TENSOR ? (guint64) s->n * sizeof (float) : 0));
+    describe (&t, &l->tensors[i]);
+    most = MAX (most, bound_of_tensor (node, &t) * threads + (op->access == EVO_BY_TENSOR ? (guint64) t.n * sizeof (float) : 0));
   }
   for (guint e = 0; e < node->n_in; e++)
     inputs += evo_merge_bound (models, node->in[e].from, threads);
@@ -228,9 +223,6 @@ evo_prepared_free (EvoPrepared *p)
     evo_prepared_free (p->in[i]);
   for (guint i = 0; p->in_params != NULL && i < p->n_in; i++)
     g_free (p->in_params[i]);
-  for (guint i = 0; p->scratch != NULL && p->scratch[i] != NULL; i++)
-    g_aligned_free (p->scratch[i]);
-  g_free (p->scratch);
   g_free (p->in);
   g_free (p->in_params);
   g_free (p->params);
@@ -242,37 +234,23 @@ evo_prepared_free (EvoPrepared *p)
   g_free (p);
 }
 
-static gboolean prepare_merge (EvoPrepared *p, gboolean measure, GError **error);
-
-/* One tensor of a node; `measure`: run its passes too (not while those of the whole model are being made). */
-static EvoPrepared *
-prepare (EvoMergeContext *c, const EvoNode *node, guint t, gboolean measure, GError **error)
+static gboolean
+prepare_source (EvoPrepared *p, GError **error)
 {
-  g_autoptr (EvoPrepared) p = g_new0 (EvoPrepared, 1);
-  const EvoLayout *l = evo_models_get_layout (c->models, node);
+  const EvoNode *node = p->node;
+  int at;
 
-  p->c = c;
-  p->node = node;
-  p->layout = &l->tensors[t];
-  p->slice = EVO_SLICE;
-  describe (p);
-  if (node->kind == EVO_KIND_MERGE)
-    return prepare_merge (p, measure, error) ? g_steal_pointer (&p) : NULL;
-  p->store = evo_models_get_store (c->models, node);
-  if (p->store == NULL) {
-    evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "%s: the search has not run yet", node->name);
-    return NULL;
-  }
-  int at = node->kind == EVO_KIND_MODEL ? p->layout->stored : evo_store_find (p->store, p->layout->shape.name);
-  if (at < 0) {
-    evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_MISSING, "%s: there is no tensor \"%s\"", evo_store_get_path (p->store),
-                   p->layout->shape.name);
-    return NULL;
-  }
+  p->store = evo_models_get_store (p->c->models, node);
+  if (p->store == NULL)
+    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "%s: the search has not run yet", node->name);
+  at = node->kind == EVO_KIND_MODEL ? p->layout->stored : evo_store_find (p->store, p->layout->shape.name);
+  if (at < 0)
+    return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_MISSING, "%s: there is no tensor \"%s\"", evo_store_get_path (p->store),
+                          p->layout->shape.name);
   p->stored = (guint) at;
   if (p->layout->shape.dtype != evo_store_get_tensor (p->store, p->stored)->dtype)
     p->round = p->layout->shape.dtype;
-  return g_steal_pointer (&p);
+  return TRUE;
 }
 
 static gboolean
@@ -286,7 +264,7 @@ prepare_inputs (EvoPrepared *p, GError **error)
 
     if (edge->from == NULL)
       continue;
-    p->in[e] = prepare (p->c, edge->from, (guint) p->layout->from[e], TRUE, error);
+    p->in[e] = evo_prepare_to (p->c, edge->from, (guint) p->layout->from[e], EVO_PREPARE_ALL, error);
     if (p->in[e] == NULL)
       return FALSE;
     /* a merge inside a merge stays fp32, unless its node has a dtype of its own */
@@ -296,106 +274,74 @@ prepare_inputs (EvoPrepared *p, GError **error)
   return TRUE;
 }
 
-static OverModel *
-measure_model (EvoMergeContext *c, const EvoNode *node, GError **error)
-{
-  const EvoLayout *l = evo_models_get_layout (c->models, node);
-  g_autoptr (GPtrArray) all = g_ptr_array_new_with_free_func ((GDestroyNotify) evo_prepared_free);
-  OverModel *o;
-
-  for (guint t = 0; t < l->n; t++) {
-    EvoPrepared *p;
-
-    if (!evo_dtype_is_float (l->tensors[t].shape.dtype))
-      continue;
-    p = prepare (c, node, t, FALSE, error);
-    if (p == NULL)
-      return NULL;
-    g_ptr_array_add (all, p);
-  }
-  EvoPrepared **ps = (EvoPrepared **) all->pdata;
-  if (all->len == 0 || !evo_prepared_cuts (ps, all->len, error) || !evo_prepared_sums (ps, all->len, error))
-    return NULL;
-  o = g_new0 (OverModel, 1);
-  *o = (OverModel){ g_steal_pointer (&ps[0]->cut), g_steal_pointer (&ps[0]->last_tie), g_steal_pointer (&ps[0]->coef), ps[0]->n_cuts,
-                    ps[0]->n_coef };
-  /* last_tie of the first tensor is an index of the model: its own first element is the model's */
-  for (guint i = 0; i < o->n_cuts; i++)
-    if (o->last_tie[i] != G_MAXINT64)
-      o->last_tie[i] += ps[0]->tensor.model_first;
-  g_hash_table_insert (c->over_model, (gpointer) node, o);
-  return o;
-}
-
-static gboolean
-use_over_model (EvoPrepared *p, GError **error)
-{
-  OverModel *o = g_hash_table_lookup (p->c->over_model, p->node);
-
-  if (o == NULL)
-    o = measure_model (p->c, p->node, error);
-  if (o == NULL)
-    return FALSE;
-  p->n_cuts = o->n_cuts;
-  p->n_coef = o->n_coef;
-  p->cut = g_memdup2 (o->cut, o->n_cuts * sizeof *o->cut);
-  p->last_tie = g_memdup2 (o->last_tie, o->n_cuts * sizeof *o->last_tie);
-  p->coef = g_memdup2 (o->coef, o->n_coef * sizeof *o->coef);
-  for (guint i = 0; i < p->n_cuts; i++)
-    if (p->last_tie[i] != G_MAXINT64)
-      p->last_tie[i] -= p->tensor.model_first;
-  return TRUE;
-}
-
 /* An operator that must see the whole tensor computes it once. */
 static gboolean
 compute_whole (EvoPrepared *p, GError **error)
 {
+  EvoScratchMark mark = evo_prepared_mark (p, 0);
   EvoMergeCall call;
-  g_autofree float *out = g_try_new (float, MAX (p->tensor.n, 1));
+  gboolean good;
 
-  if (out == NULL)
+  p->whole = g_try_new (float, MAX (p->tensor.n, 1));
+  if (p->whole == NULL)
     return evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_SHAPE, "not enough memory for %" G_GINT64_FORMAT " elements", p->tensor.n);
-  if (!evo_prepared_call (p, 0, 0, (gsize) p->tensor.n, &call, error))
-    return FALSE;
-  call.out = out;
-  if (!p->op->merge (&call, error))
-    return FALSE;
-  p->whole = g_steal_pointer (&out);
-  return TRUE;
+  good = evo_prepared_call (p, 0, 0, (gsize) p->tensor.n, &call, error);
+  call.out = p->whole;
+  good = good && evo_prepared_merge (p, &call, error);
+  evo_prepared_release (p, 0, mark);
+  return good;
 }
 
 static gboolean
-prepare_merge (EvoPrepared *p, gboolean measure, GError **error)
+measure (EvoPrepared *p, GError **error)
 {
+  if (p->scope == EVO_OVER_MODEL && (p->op->keys != NULL || p->op->measure != NULL))
+    return evo_prepared_over_model (p, error);
+  return evo_prepared_cuts (&p, 1, error) && evo_prepared_sums (p, error);
+}
+
+static gboolean
+prepare_merge (EvoPrepared *p, EvoPrepareDepth depth, GError **error)
+{
+  gboolean is_float = evo_dtype_is_float (p->layout->shape.dtype);
+
   p->op = (const EvoMergeOp *) p->node->plugin->op;
   p->n_in = p->node->n_in;
-  if (!prepare_inputs (p, error))
+  if (depth >= EVO_PREPARE_INPUTS && !prepare_inputs (p, error))
     return FALSE;
-  if (!evo_dtype_is_float (p->layout->shape.dtype))
+  if (!is_float)
     return TRUE; /* copied, not merged */
   if (!resolve_params (p, error))
     return FALSE;
   make_seeds (p);
   p->scope = p->op->scope_of != NULL ? p->op->scope_of (p->params) : p->op->scope;
   p->slice = slice_of (p->op, p->scope, &p->tensor);
-  make_scratch (p);
-  if (!measure)
+  measure_scratch (p);
+  if (depth < EVO_PREPARE_ALL)
     return TRUE;
-  if (p->scope == EVO_OVER_MODEL && (p->op->keys != NULL || p->op->measure != NULL)) {
-    if (!use_over_model (p, error))
-      return FALSE;
-  } else if (!evo_prepared_cuts (&p, 1, error) || !evo_prepared_sums (&p, 1, error)) {
-    return FALSE;
-  }
-  return p->op->access != EVO_BY_TENSOR || compute_whole (p, error);
+  return measure (p, error) && (p->op->access != EVO_BY_TENSOR || compute_whole (p, error));
+}
+
+EvoPrepared *
+evo_prepare_to (EvoMergeContext *c, const EvoNode *node, guint t, EvoPrepareDepth depth, GError **error)
+{
+  g_autoptr (EvoPrepared) p = g_new0 (EvoPrepared, 1);
+
+  p->c = c;
+  p->node = node;
+  p->layout = &evo_models_get_layout (c->models, node)->tensors[t];
+  p->slice = EVO_SLICE;
+  describe (&p->tensor, p->layout);
+  if (node->kind == EVO_KIND_MERGE ? !prepare_merge (p, depth, error) : !prepare_source (p, error))
+    return NULL;
+  return g_steal_pointer (&p);
 }
 
 EvoPrepared *
 evo_prepare (EvoMergeContext *c, const EvoNode *node, guint t, GError **error)
 {
   const EvoLayout *l = evo_models_get_layout (c->models, node);
-  EvoPrepared *p = prepare (c, node, t, TRUE, error);
+  EvoPrepared *p = evo_prepare_to (c, node, t, EVO_PREPARE_ALL, error);
 
   if (p == NULL)
     g_prefix_error (error, "%s: %s: ", node->name, l->tensors[t].shape.name);

@@ -9,10 +9,12 @@
 typedef struct EvoData EvoData;
 
 typedef struct {
-  const char *format;    /* "jsonl", "json", "tsv", "csv", "lines"; NULL: by the file's ending (.txt has none: it must be told) */
+  const char *format;    /* "jsonl", "json", "tsv", "csv"; NULL: by the file's ending. .txt must be told: "lines" (each that is not empty is a
+                            row) or "text" (all of it is one), both with one field, "text" */
   EvoStrings columns;    /* names of a headerless tsv or csv file's columns; n = 0: the first line names them */
   gboolean shuffle;      /* first, by `seed` */
-  gint64 sample, limit;  /* then `sample` rows drawn without replacement by `seed`, kept in order; then the first `limit`; 0: all */
+  gint64 sample, limit;  /* then `sample` rows drawn without replacement by `seed`, kept in order; then the first `limit`; 0: all.
+                            EVO_PARAM_ERROR_RANGE: fewer rows than `sample` */
   guint64 seed;
 } EvoDataOptions;
 

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * slices.c - reads slices of prepared tensors: inputs into a thread's scratch, one call of the operator, one rounding.
  */
+#include <math.h>
 #include <string.h>
 
 #include "core/base/error.h"
 #include "core/graph/prepared.h"
-
-static gsize
-padded (gsize n)
-{
-  return ((n * sizeof (float)) + 63) & ~(gsize) 63;
-}
 
 void
 evo_prepared_bare_call (EvoPrepared *p, EvoMergeCall *call)
@@ -29,19 +24,32 @@ read_long (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GErr
   return TRUE;
 }
 
+EvoScratchMark
+evo_prepared_mark (const EvoPrepared *p, guint thread)
+{
+  return evo_scratch_mark (p->c->scratch[thread]);
+}
+
+void
+evo_prepared_release (EvoPrepared *p, guint thread, EvoScratchMark mark)
+{
+  evo_scratch_release (p->c->scratch[thread], mark);
+}
+
 gboolean
 evo_prepared_call (EvoPrepared *p, guint thread, gint64 first, gsize n, EvoMergeCall *call, GError **error)
 {
-  gsize step = padded (MIN (p->slice, (gsize) MAX (p->tensor.n, 1)));
-  char *slices = p->scratch[thread] + p->scratch_each;
-  const float **in = (const float **) (slices + (p->n_in + 2) * step);
+  EvoScratch *scratch = p->c->scratch[thread];
+  const float **in = evo_scratch_take (scratch, (p->n_in + 1) * sizeof *in);
 
   evo_prepared_bare_call (p, call);
+  call->scratch = evo_scratch_take (scratch, p->scratch_bytes);
   for (guint e = 0; e <= p->n_in; e++) {
-    float *buffer = (float *) (slices + e * step);
+    float *buffer;
 
     if (p->in[e] == NULL)
       continue;
+    buffer = evo_scratch_take (scratch, n * sizeof *buffer);
     if (!read_long (p->in[e], thread, first, n, buffer, error))
       return FALSE;
     if (e < p->n_in)
@@ -50,7 +58,6 @@ evo_prepared_call (EvoPrepared *p, guint thread, gint64 first, gsize n, EvoMerge
       call->base = buffer;
   }
   call->in = in;
-  call->scratch = p->scratch[thread];
   call->first = first;
   call->n = n;
   return TRUE;
@@ -80,33 +87,44 @@ merge_rows (EvoPrepared *p, EvoMergeCall *whole, GError **error)
   return TRUE;
 }
 
+gboolean
+evo_prepared_merge (EvoPrepared *p, EvoMergeCall *call, GError **error)
+{
+  return p->scope == EVO_OVER_ROW ? merge_rows (p, call, error) : p->op->merge (call, error);
+}
+
 static gboolean
 merge_slice (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GError **error)
 {
+  EvoScratchMark mark = evo_prepared_mark (p, thread);
   EvoMergeCall call;
+  gboolean good = evo_prepared_call (p, thread, first, n, &call, error);
 
-  if (!evo_prepared_call (p, thread, first, n, &call, error))
-    return FALSE;
   call.out = out;
-  return p->scope == EVO_OVER_ROW ? merge_rows (p, &call, error) : p->op->merge (&call, error);
+  good = good && evo_prepared_merge (p, &call, error);
+  evo_prepared_release (p, thread, mark);
+  return good;
 }
 
 /* A reader may ask across this tensor's own slices: each is computed whole and the wanted part copied. */
 static gboolean
 merge_across (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GError **error)
 {
+  EvoScratchMark mark = evo_prepared_mark (p, thread);
   gint64 slice = (gint64) p->slice;
-  float *own = (float *) (p->scratch[thread] + p->scratch_each + (p->n_in + 1) * padded (MIN (p->slice, (gsize) p->tensor.n)));
+  float *own = evo_scratch_take (p->c->scratch[thread], MIN (p->slice, (gsize) p->tensor.n) * sizeof *own);
+  gboolean good = TRUE;
 
-  for (gint64 s = first / slice; s * slice < first + (gint64) n; s++) {
+  for (gint64 s = first / slice; good && s * slice < first + (gint64) n; s++) {
     gint64 begin = s * slice, end = MIN (begin + slice, p->tensor.n);
     gint64 from = MAX (begin, first), to = MIN (end, first + (gint64) n);
 
-    if (!merge_slice (p, thread, begin, (gsize) (end - begin), own, error))
-      return FALSE;
-    memcpy (out + (from - first), own + (from - begin), (gsize) (to - from) * sizeof (float));
+    good = merge_slice (p, thread, begin, (gsize) (end - begin), own, error);
+    if (good)
+      memcpy (out + (from - first), own + (from - begin), (gsize) (to - from) * sizeof (float));
   }
-  return TRUE;
+  evo_prepared_release (p, thread, mark);
+  return good;
 }
 
 static gboolean
@@ -137,16 +155,32 @@ round_through (const EvoKernels *k, EvoDtype dtype, float *x, gsize n)
   }
 }
 
+/* An operator may drop a weight that is no number, by chance or rank: so every source is looked at where it is read. */
+static gboolean
+read_source (const EvoPrepared *p, gint64 first, gsize n, float *out, GError **error)
+{
+  gsize i = 0;
+
+  if (!evo_store_read (p->store, p->c->k, p->stored, first, n, out, error))
+    return FALSE;
+  if (p->c->k->all_finite (out, n))
+    return TRUE;
+  while (isfinite (out[i]))
+    i++;
+  return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_NONFINITE, "%s: \"%s\" has %s at element %" G_GINT64_FORMAT
+                        "; the checkpoint is damaged", evo_store_get_path (p->store), p->layout->shape.name,
+                        isnan (out[i]) ? "a NaN" : "an infinity", first + (gint64) i);
+}
+
 gboolean
 evo_prepared_read (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GError **error)
 {
-  if (p->op == NULL) {
-    if (!evo_store_read (p->store, p->c->k, p->stored, first, n, out, error))
-      return FALSE;
-  } else if (!read_merge (p, thread, first, n, out, error)) {
+  if (p->op == NULL ? !read_source (p, first, n, out, error) : !read_merge (p, thread, first, n, out, error))
     return FALSE;
-  }
-  if (p->round != EVO_DTYPE_NONE && p->round != EVO_DTYPE_F32)
-    round_through (p->c->k, p->round, out, n);
-  return TRUE;
+  if (p->round == EVO_DTYPE_NONE || p->round == EVO_DTYPE_F32)
+    return TRUE;
+  round_through (p->c->k, p->round, out, n);
+  return p->c->k->all_finite (out, n) ||
+         evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "%s: a value is beyond the range of %s; use bf16 or f32", p->node->name,
+                        evo_dtype_torch_name (p->round));
 }

@@ -16,11 +16,13 @@ measure_slice (gpointer data, gint64 item, guint thread, GError **error)
   Pass *s = data;
   EvoPrepared *p = s->p;
   gint64 first = (s->first_slice + item) * (gint64) p->slice;
+  EvoScratchMark mark = evo_prepared_mark (p, thread);
   EvoMergeCall call;
+  gboolean good = evo_prepared_call (p, thread, first, MIN (p->slice, (gsize) (p->tensor.n - first)), &call, error) &&
+                  p->op->measure (&call, s->pass, s->sums + (gsize) item * s->n_sums, error);
 
-  if (!evo_prepared_call (p, thread, first, MIN (p->slice, (gsize) (p->tensor.n - first)), &call, error))
-    return FALSE;
-  return p->op->measure (&call, s->pass, s->sums + (gsize) item * s->n_sums, error);
+  evo_prepared_release (p, thread, mark);
+  return good;
 }
 
 /* Adds the sums of one tensor's slices to total[], in index order, a bounded number of slices at a time. */
@@ -45,8 +47,8 @@ add_tensor (EvoPrepared *p, guint pass, guint n_sums, double *total, GError **er
 }
 
 /* Numbers a pass has in all: one set, or (COLUMN) one a column. */
-static guint
-sums_of_pass (EvoPrepared *p, guint pass)
+guint
+evo_prepared_n_sums (EvoPrepared *p, guint pass)
 {
   EvoMergeCall call;
   guint n;
@@ -56,8 +58,8 @@ sums_of_pass (EvoPrepared *p, guint pass)
   return p->scope == EVO_OVER_COLUMN ? n * (guint) p->tensor.n_cols : n;
 }
 
-static gboolean
-solve (EvoPrepared *p, const double *sums, guint n_sums, GError **error)
+gboolean
+evo_prepared_solve (EvoPrepared *p, const double *sums, guint n_sums, GError **error)
 {
   EvoMergeCall call;
 
@@ -76,12 +78,12 @@ solve (EvoPrepared *p, const double *sums, guint n_sums, GError **error)
   return p->op->solve (&call, sums, p->coef, error);
 }
 
-/* Sums of all passes over the tensors ps[], joined; every ps[i]->coef holds those of the passes so far meanwhile. */
-static gboolean
-run_passes (EvoPrepared *const *ps, guint n, GArray *all, GError **error)
+/* Every ps[i]->coef holds the sums of the passes so far meanwhile. */
+gboolean
+evo_prepared_measure (EvoPrepared *const *ps, guint n, GArray *all, GError **error)
 {
   for (guint pass = 0; pass < ps[0]->op->n_passes; pass++) {
-    guint n_sums = sums_of_pass (ps[0], pass);
+    guint n_sums = evo_prepared_n_sums (ps[0], pass);
     g_autofree double *total = g_new0 (double, MAX (n_sums, 1));
 
     for (guint i = 0; i < n && n_sums > 0; i++)
@@ -116,35 +118,46 @@ solve_row (EvoPrepared *p, EvoMergeCall *row, const guint *n_sums, double *sums,
   return TRUE;
 }
 
+/* Row after row of a call. */
+static gboolean
+solve_rows (const Rows *work, const EvoMergeCall *call, GError **error)
+{
+  EvoPrepared *p = work->p;
+  gsize n_cols = (gsize) p->tensor.n_cols;
+  g_autofree double *sums = g_new (double, MAX (work->n_sums, 1));
+  const float **in = g_newa (const float *, p->n_in + 1);
+  guint *n_sums = g_newa (guint, p->op->n_passes + 1);
+
+  for (guint pass = 0; pass < p->op->n_passes; pass++)
+    n_sums[pass] = evo_prepared_n_sums (p, pass);
+  for (gsize r = 0; r < call->n / n_cols; r++) {
+    EvoMergeCall row = *call;
+
+    for (guint e = 0; e < p->n_in; e++)
+      in[e] = call->in[e] + r * n_cols;
+    row.in = in;
+    row.base = call->base == NULL ? NULL : call->base + r * n_cols;
+    row.first = call->first + (gint64) (r * n_cols);
+    row.n = n_cols;
+    if (!solve_row (p, &row, n_sums, sums, p->coef + (gsize) (row.first / p->tensor.n_cols) * work->n_coef, work->n_sums, work->n_coef, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 measure_rows (gpointer data, gint64 item, guint thread, GError **error)
 {
   Rows *work = data;
   EvoPrepared *p = work->p;
   gint64 first = item * (gint64) p->slice;
-  gsize n = MIN (p->slice, (gsize) (p->tensor.n - first)), n_cols = (gsize) p->tensor.n_cols;
-  g_autofree double *sums = g_new (double, MAX (work->n_sums, 1));
-  const float **in = g_newa (const float *, p->n_in + 1);
-  guint *n_sums = g_newa (guint, p->op->n_passes + 1);
+  EvoScratchMark mark = evo_prepared_mark (p, thread);
   EvoMergeCall call;
+  gboolean good = evo_prepared_call (p, thread, first, MIN (p->slice, (gsize) (p->tensor.n - first)), &call, error) &&
+                  solve_rows (work, &call, error);
 
-  for (guint pass = 0; pass < p->op->n_passes; pass++)
-    n_sums[pass] = sums_of_pass (p, pass);
-  if (!evo_prepared_call (p, thread, first, n, &call, error))
-    return FALSE;
-  for (gsize r = 0; r < n / n_cols; r++) {
-    EvoMergeCall row = call;
-
-    for (guint e = 0; e < p->n_in; e++)
-      in[e] = call.in[e] + r * n_cols;
-    row.in = in;
-    row.base = call.base == NULL ? NULL : call.base + r * n_cols;
-    row.first = first + (gint64) (r * n_cols);
-    row.n = n_cols;
-    if (!solve_row (p, &row, n_sums, sums, p->coef + (gsize) (row.first / p->tensor.n_cols) * work->n_coef, work->n_sums, work->n_coef, error))
-      return FALSE;
-  }
-  return TRUE;
+  evo_prepared_release (p, thread, mark);
+  return good;
 }
 
 static gboolean
@@ -154,7 +167,7 @@ rows_sums (EvoPrepared *p, GError **error)
   EvoMergeCall call;
 
   for (guint pass = 0; pass < p->op->n_passes; pass++)
-    work.n_sums += sums_of_pass (p, pass);
+    work.n_sums += evo_prepared_n_sums (p, pass);
   evo_prepared_bare_call (p, &call);
   work.n_coef = p->op->solve != NULL && p->op->n_coef != NULL ? p->op->n_coef (&call) : work.n_sums;
   p->n_coef = work.n_coef;
@@ -177,10 +190,9 @@ is_fixed (const EvoPrepared *p)
 }
 
 gboolean
-evo_prepared_sums (EvoPrepared *const *ps, guint n, GError **error)
+evo_prepared_sums (EvoPrepared *p, GError **error)
 {
-  EvoPrepared *p = ps[0];
-  gboolean fixed = n == 1 && is_fixed (p);
+  gboolean fixed = is_fixed (p);
   const double *kept = fixed ? evo_memo_get (p->c->memo, p->node, p->tensor.name) : NULL;
   g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (double));
 
@@ -192,12 +204,12 @@ evo_prepared_sums (EvoPrepared *const *ps, guint n, GError **error)
     guint n_sums = 0;
 
     for (guint pass = 0; pass < p->op->n_passes; pass++)
-      n_sums += sums_of_pass (p, pass);
-    return solve (p, kept, n_sums, error);
+      n_sums += evo_prepared_n_sums (p, pass);
+    return evo_prepared_solve (p, kept, n_sums, error);
   }
-  if (!run_passes (ps, n, all, error))
+  if (!evo_prepared_measure (&p, 1, all, error))
     return FALSE;
   if (fixed)
     evo_memo_set (p->c->memo, p->node, p->tensor.name, (const double *) all->data, all->len);
-  return solve (p, (const double *) all->data, all->len, error);
+  return evo_prepared_solve (p, (const double *) all->data, all->len, error);
 }
