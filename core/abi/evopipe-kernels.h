@@ -82,6 +82,12 @@ typedef struct {
                   float *scores);
   size_t (*argmax) (const float *x, size_t n);           /* lowest index on ties */
   double (*log_sum_exp) (const float *x, size_t n);      /* natural logarithm */
+  /* The n_heads query heads that share one key head, for a block of n_q positions: row i of q and y (strides ldq, ldy) holds
+   * [n_heads][head_dim] and sees the keys 0 .. n_keys + i * step - 1 (step 1: causal, 0: all see the same). Each head has the
+   * bits `attend` gives. Works for a block of a prompt and, with n_q = 1, for one new token. */
+  void (*attend_many) (float *y, size_t ldy, const float *q, size_t ldq, size_t n_q, size_t n_heads, const float *k, const float *v,
+                       size_t ld, size_t n_keys, size_t step, size_t head_dim, double scale, void *scratch);
+  size_t (*attend_scratch) (size_t n_q, size_t n_heads, size_t n_keys, size_t step, size_t head_dim); /* bytes, 64-byte aligned */
 } EvoKernels;
 
 #ifdef __cplusplus

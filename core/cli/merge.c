@@ -24,15 +24,28 @@ is_read (const EvoGraph *graph, const EvoNode *node)
   return FALSE;
 }
 
+static const EvoNode *
+one_of (const EvoGraph *graph, const GPtrArray *nodes, GError **error)
+{
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  if (nodes->len == 1)
+    return nodes->pdata[0];
+  for (guint i = 0; i < nodes->len; i++)
+    g_string_append_printf (names, "%s\"%s\"", i == 0 ? "" : i + 1 < nodes->len ? ", " : " and ", ((const EvoNode *) nodes->pdata[i])->name);
+  evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "%s: %s could be the result; name one in \"save\"", evo_graph_get_name (graph),
+                 nodes->len == 0 ? "no model" : names->str);
+  return NULL;
+}
+
 /* The one node that `save` names, else the one model node that nothing reads. */
 static const EvoNode *
 find_result (const EvoGraph *graph, GError **error)
 {
-  const EvoNode *saved = NULL, *unread = NULL;
-  guint n_saved = 0, n_unread = 0;
+  g_autoptr (GPtrArray) saved = g_ptr_array_new (), unread = g_ptr_array_new ();
 
   for (guint i = 0; i < evo_graph_get_n_nodes (graph); i++) {
-    const EvoNode *node = evo_graph_get (graph, i);
+    EvoNode *node = evo_graph_get (graph, i);
 
     if (node->kind == EVO_KIND_OPTIMIZER) {
       evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "%s: \"%s\" is a search; use evopipe run", evo_graph_get_name (graph), node->name);
@@ -40,20 +53,12 @@ find_result (const EvoGraph *graph, GError **error)
     }
     if (node->kind == EVO_KIND_EVALUATOR)
       continue;
-    if (node->save_path != NULL) {
-      saved = node;
-      n_saved++;
-    }
-    if (!is_read (graph, node)) {
-      unread = node;
-      n_unread++;
-    }
+    if (node->save_path != NULL)
+      g_ptr_array_add (saved, node);
+    if (!is_read (graph, node))
+      g_ptr_array_add (unread, node);
   }
-  if (n_saved == 1 || (n_saved == 0 && n_unread == 1))
-    return n_saved == 1 ? saved : unread;
-  evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "%s: %u nodes could be the result; name one in \"save\"", evo_graph_get_name (graph),
-                 n_saved > 1 ? n_saved : n_unread);
-  return NULL;
+  return one_of (graph, saved->len > 0 ? saved : unread, error);
 }
 
 typedef struct { const char *dtype, *shard; gint64 seed, threads; gboolean force; } MergeArguments;

@@ -32,11 +32,11 @@ typedef struct {
   gint64 max_tokens, beams, top_k;         /* beams 1: no beam search; top_k 0: all */
   double temperature;                      /* 0: greedy */
   double top_p, repetition_penalty, length_penalty;
-  gboolean ignore_eos, early_stopping;
+  gboolean ignore_eos, early_stopping, logprobs; /* logprobs FALSE: those are not wanted, nor computed */
   guint64 seed;                            /* of sampling: stream = mix (seed, request index) */
   const char *const *stop; guint n_stop;   /* stop strings; need a tokenizer */
 } EvoGenerateOptions;
-#define EVO_GENERATE_DEFAULTS { .max_tokens = 256, .beams = 1, .top_p = 1, .repetition_penalty = 1, .length_penalty = 1 }
+#define EVO_GENERATE_DEFAULTS { .max_tokens = 256, .beams = 1, .top_p = 1, .repetition_penalty = 1, .length_penalty = 1, .logprobs = TRUE }
 
 typedef enum { EVO_STOP_LENGTH, EVO_STOP_EOS, EVO_STOP_STRING } EvoStopReason;
 
@@ -49,8 +49,10 @@ typedef struct {
   double score;                            /* beam search: of the best hypothesis */
 } EvoGeneration;
 
-/* Generates for all requests at once (continuous batching: a finished row makes room for the next; rows sorted by length inside, results in
- * place). batch: rows in flight at most, 0 = chosen from the model's size. Rows longer than max_positions end with reason LENGTH. */
+/* Generates for all requests at once (continuous batching: a finished row makes room for the next; what prompts have in common at their
+ * beginning is computed once). batch: rows in flight at most, 0 = chosen from the model's size. Prompt and answer together never exceed
+ * max_positions: reason LENGTH. Errors: EVO_PARAM_ERROR RANGE (options, empty prompt), EVO_STORE_ERROR MISSING, FORMAT (a token id the model
+ * lacks), EVO_PLUGIN_ERROR NUMERIC (outputs that are not finite). */
 gboolean evo_text_model_generate (EvoTextModel *m, EvoGeneration *requests, gsize n, const EvoGenerateOptions *options, guint batch,
                                   GError **error);
 void evo_generation_clear (EvoGeneration *g);
