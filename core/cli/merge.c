@@ -24,7 +24,7 @@ is_read (const EvoGraph *graph, const EvoNode *node)
   return FALSE;
 }
 
-static const EvoNode *
+static EvoNode *
 one_of (const EvoGraph *graph, const GPtrArray *nodes, GError **error)
 {
   g_autoptr (GString) names = g_string_new (NULL);
@@ -39,7 +39,7 @@ one_of (const EvoGraph *graph, const GPtrArray *nodes, GError **error)
 }
 
 /* The one node that `save` names, else the one model node that nothing reads. */
-static const EvoNode *
+static EvoNode *
 find_result (const EvoGraph *graph, GError **error)
 {
   g_autoptr (GPtrArray) saved = g_ptr_array_new (), unread = g_ptr_array_new ();
@@ -79,7 +79,7 @@ read_options (const MergeArguments *a, const EvoNode *node, EvoSaveOptions *o, G
 static gboolean
 write_model (const EvoOpened *o, const MergeArguments *a, const char *path, GError **error)
 {
-  const EvoNode *node = find_result (o->graph, error);
+  EvoNode *node = find_result (o->graph, error);
   EvoSaveOptions options = { .path = path };
   g_autoptr (EvoPool) pool = NULL;
   g_autofree char *recipe = NULL;
@@ -89,6 +89,8 @@ write_model (const EvoOpened *o, const MergeArguments *a, const char *path, GErr
 
   if (node == NULL || !read_options (a, node, &options, error))
     return FALSE;
+  node->save_dtype = options.dtype; /* so that evopipe.json says it too */
+  node->save_shard_bytes = options.shard_bytes;
   pool = evo_pool_new (a->threads > 0 ? (guint) a->threads : g_get_num_processors ());
   x = evo_models_new_vector (o->models);
   recipe = evo_graph_to_recipe (o->graph, node, x, -1, NULL, NULL, evo_models_get_n_layers (o->models));

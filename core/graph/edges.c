@@ -129,7 +129,8 @@ check_count (const EvoNode *node, GError **error)
   guint min = op == NULL ? 1 : op->min_inputs, max = op == NULL ? 0 : op->max_inputs;
 
   if (in == NULL && min > 0)
-    return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "needs \"in\", the models that %s reads", node->plugin->name);
+    return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                        "needs \"in\", the models that %s reads", node->plugin->name);
   if (in == NULL || (node->n_in >= min && (max == 0 || node->n_in <= max)))
     return TRUE;
   if (max == 0)
@@ -161,13 +162,15 @@ bind_edge_param (EvoGraph *g, EvoNode *node, EvoEdge *e, const EvoParam *p, GErr
   const EvoValue *value = e->values[i] != NULL ? e->values[i] : node->in_values[i];
 
   if (v == NULL && (p->flags & EVO_PARAM_REQUIRED))
-    return evo_fail_at (error, e->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING, "an input of %s needs \"%s\"", node->plugin->name, p->name);
+    return evo_fail_at (error, e->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING,
+                        "an input of %s needs \"%s\"", node->plugin->name, p->name);
   if (value != NULL && value->kind == EVO_VALUE_SCALAR)
     evo_param_set_scalar (p, e->params, value->scalar);
   if (v == NULL || evo_param_is_numeric (p))
     return TRUE;
   if (evo_is_gene (v))
-    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_TYPE, "cannot be searched; only numbers, choices and flags of an input can");
+    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_TYPE,
+                        "cannot be searched; only numbers, choices and flags of an input can");
   return evo_param_bind (p, e->params, v, g->folder, g->arena, error);
 }
 
@@ -194,7 +197,8 @@ evo_check_inputs (EvoGraph *g, EvoNode *node, GError **error)
   const EvoMergeOp *op = merge_op (node);
 
   if (op != NULL && (op->flags & EVO_MERGE_NEEDS_BASE) && node->base.from == NULL)
-    return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "%s needs \"base\", the model that the inputs were trained from",
+    return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                        "%s needs \"base\", the model that the inputs were trained from",
                         node->plugin->name);
   return check_count (node, error) && check_repeated (node, error) && bind_edges (g, node, error);
 }

@@ -15,7 +15,7 @@ keep (EvoGraph *g, char *text)
 static gboolean
 read_format (const EvoJson *v, const char **out, GError **error)
 {
-  static const char *const names[] = { "jsonl", "json", "tsv", "csv", "lines", NULL };
+  static const char *const names[] = { "jsonl", "json", "tsv", "csv", "lines", "text", NULL };
   guint32 which;
 
   if (!evo_read_one_of (v, names, &which, error))

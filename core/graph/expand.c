@@ -13,7 +13,7 @@
 enum { LARGEST = 1 << 26 }; /* bytes of the expanded text: variables may multiply */
 
 typedef struct {
-  const char *argument;
+  char *argument;
   char *node, *edge, *param;  /* edge NULL: of the node */
   char *text;                 /* the value as text */
   EvoJsonDoc *value;          /* as JSON; NULL: it is none */
@@ -37,6 +37,7 @@ evo_sets_free (EvoSets *s)
   if (s == NULL)
     return;
   for (guint i = 0; i < s->n; i++) {
+    g_free (s->sets[i].argument);
     g_free (s->sets[i].node);
     g_free (s->sets[i].edge);
     g_free (s->sets[i].param);
@@ -83,7 +84,7 @@ evo_sets_new (const char *const *arguments, GError **error)
 
   s->sets = g_new0 (Set, n + 1);
   for (guint i = 0; i < n; i++) {
-    s->sets[i].argument = arguments[i];
+    s->sets[i].argument = g_strdup (arguments[i]);
     s->n++;
     if (!parse_set (&s->sets[i], error))
       return NULL;
@@ -163,7 +164,8 @@ variable (const EvoJson *v, const char *p, const char **end, GError **error)
   const char *value;
 
   if (n == 0 || g_ascii_isdigit (*name) || p[2 + n] != '}') {
-    evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "\"${\" begins no variable; write ${NAME}, or $${ for the two characters");
+    evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX,
+                 "\"${\" begins no variable; write ${NAME}, or $${ for the two characters");
     return NULL;
   }
   *end = p + n + 3;
@@ -253,7 +255,8 @@ write_value (Expansion *x, const EvoJson *v, GError **error)
   gboolean is_object = evo_json_kind (v) == EVO_JSON_OBJECT;
 
   if (x->out->len > LARGEST)
-    return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "with its variables filled in the pipeline is longer than %d bytes",
+    return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX,
+                        "with its variables filled in the pipeline is longer than %d bytes",
                         LARGEST);
   go_to_line_of (x, v);
   if (evo_json_kind (v) == EVO_JSON_STRING && g_strcmp0 (evo_json_key (v), "note") != 0)

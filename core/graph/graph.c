@@ -52,6 +52,7 @@ evo_graph_free (EvoGraph *g)
   g_array_unref (g->uses);
   g_ptr_array_unref (g->arena);
   g_ptr_array_unref (g->warnings);
+  evo_sets_free (g->sets);
   evo_json_free (g->doc);
   g_free (g->name);
   g_free (g->folder);
@@ -74,7 +75,8 @@ check_version (const EvoJson *root, GError **error)
   if (!evo_json_is_integer (v, &version))
     return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "needs 1, the version of the language, not %s",
                         evo_json_kind_name (evo_json_kind (v)));
-  return version == 1 || evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "this evopipe reads version 1, not %" G_GINT64_FORMAT, version);
+  return version == 1 || evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX,
+                                      "this evopipe reads version 1, not %" G_GINT64_FORMAT, version);
 }
 
 static gboolean
@@ -130,16 +132,14 @@ graph_of (const EvoJsonDoc *doc, const char *folder, EvoRegistry *registry, cons
 {
   const char *name = evo_json_name (evo_json_root (doc));
   g_autoptr (EvoGraph) g = new_graph (name, folder, registry);
-  g_autoptr (EvoSets) sets = evo_sets_new (options == NULL ? NULL : options->sets, error);
 
-  if (sets == NULL)
-    return NULL;
-  g->doc = evo_expand (doc, sets, error);
+  g->sets = evo_sets_new (options == NULL ? NULL : options->sets, error);
+  g->doc = g->sets == NULL ? NULL : evo_expand (doc, g->sets, error);
   if (g->doc == NULL)
     return NULL;
   if (read_graph (g, options, error))
     return g_steal_pointer (&g);
-  evo_sets_rename (sets, name, error);
+  evo_sets_rename (g->sets, name, error);
   return NULL;
 }
 

@@ -2,6 +2,9 @@
  * graph.h - a pipeline as read: nodes, edges, values, genes, searches. Nothing is opened yet.
  *
  * Everything belongs to the EvoGraph. Messages name file, line and JSON pointer.
+ *
+ * Genes are called node.param, node.source.param on an edge, node.source#2.param on the second edge from that source, with [selector] where
+ * they stand below one; so --set names edges too. A text that is ${VAR} alone becomes VAR's JSON, if it is any; $${ stands for ${ itself.
  */
 #ifndef EVO_GRAPH_GRAPH_H
 #define EVO_GRAPH_GRAPH_H
@@ -56,7 +59,7 @@ struct EvoNode {
   gpointer params;              /* params_size bytes: defaults, non-numeric parameters, and every scalar of other kinds */
   EvoValue **in_values;         /* merge: per-input parameters written in the node: every edge's value; NULL: none */
   EvoDtype dtype;               /* NONE: not given */
-  guint64 stream;               /* mix (seed of the node or pipeline, name) */
+  guint64 stream;               /* mix (seed of the node or pipeline, name); "masks": {"trial": N} mixes N + 1 in, as prepare.c does for a trial */
   gboolean masks_per_trial;
   gboolean has_genes;           /* itself or, up to the next search, upstream */
   EvoNode *searched_by;         /* a search whose stage this node is in (the first), NULL: none */
@@ -94,8 +97,9 @@ char *evo_graph_to_json (const EvoGraph *graph);
 /* What a resumed run must have in common, as (JSON pointer, text) pairs in order: without title, notes, trials, minutes, stall, save and exam
  * nodes. Owned strv of 2n. */
 char **evo_graph_identity (const EvoGraph *graph);
-/* The gene-free pipeline that makes `node`'s model again: x is the graph-wide gene vector (NULL: it has none); nodes that are
- * finished searches become model.llm nodes of the path that search_path gives. Owned. */
+/* The gene-free pipeline that makes the model of `node`, a model, a merge or a search, again, in the dtype and shards that "save" says of it:
+ * x is the graph-wide gene vector, simplexes applied (NULL: it has none), trial the winner's (-1: none), whose masks it repeats where they go
+ * by trial. Searches it reads become models of the path that search_path gives. Owned. */
 typedef char *(*EvoSearchPath) (gpointer data, const EvoNode *search);
 char *evo_graph_to_recipe (const EvoGraph *graph, const EvoNode *node, const double *x, gint64 trial, EvoSearchPath search_path,
                            gpointer data, const gint32 *n_layers /* [n_nodes] */);

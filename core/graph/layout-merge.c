@@ -68,6 +68,16 @@ find_role (const EvoLayout *l, guint32 kind)
   return -1;
 }
 
+/* Its configuration says that the embedding is the output matrix, whatever else the files hold. */
+static gboolean
+is_tied (const EvoModels *m, const EvoLayout *l)
+{
+  EvoStore *store = evo_models_get_store (m, l->source);
+  const EvoJson *config = store == NULL ? NULL : evo_store_get_config (store);
+
+  return !l->untied && config != NULL && evo_json_get_bool (config, "tie_word_embeddings", FALSE);
+}
+
 /* Input e's tensor that plays the part of `t`; a tied model's embedding stands for its output matrix. */
 static gboolean
 find_input (const Merging *g, guint e, const EvoEdge *edge, const EvoLayoutTensor *t, gint32 *out, GError **error)
@@ -75,7 +85,7 @@ find_input (const Merging *g, guint e, const EvoEdge *edge, const EvoLayoutTenso
   const EvoLayout *l = evo_models_get_layout (g->m, edge->from);
   gint32 i = lookup (g->index[e], t->shape.name);
 
-  if (i < 0 && t->role.kind == EVO_ROLE_HEAD)
+  if (t->role.kind == EVO_ROLE_HEAD && (i < 0 || is_tied (g->m, l)))
     i = find_role (l, EVO_ROLE_EMBED);
   if (i < 0)
     return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: %s has no tensor \"%s\", %s has it", g->node->name,
@@ -87,10 +97,11 @@ find_input (const Merging *g, guint e, const EvoEdge *edge, const EvoLayoutTenso
     return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: \"%s\" is %s in %s and %s in %s; shapes must agree",
                           g->node->name, t->shape.name, ours, g->reference->from->name, theirs, edge->from->name);
   }
-  if (evo_dtype_is_float (a->dtype) != evo_dtype_is_float (t->shape.dtype))
-    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: \"%s\" is %s in %s and %s in %s; both must be floating point",
-                          g->node->name, t->shape.name, evo_dtype_name (t->shape.dtype), g->reference->from->name,
-                          evo_dtype_name (a->dtype), edge->from->name);
+  gboolean is_float = evo_dtype_is_float (t->shape.dtype);
+  if (evo_dtype_is_float (a->dtype) != is_float || (!is_float && a->dtype != t->shape.dtype))
+    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: \"%s\" is %s in %s and %s in %s; %s", g->node->name, t->shape.name,
+                          evo_dtype_name (t->shape.dtype), g->reference->from->name, evo_dtype_name (a->dtype), edge->from->name,
+                          is_float || evo_dtype_is_float (a->dtype) ? "both must be floating point" : "only equal tensors can be copied");
   *out = i;
   return TRUE;
 }
@@ -141,6 +152,19 @@ add_tensor (const Merging *g, const EvoLayoutTensor *from)
     t->shape.dtype = g->node->dtype;
 }
 
+/* An input whose own output matrix counts. */
+static gboolean
+has_untied (const Merging *g)
+{
+  for (guint e = 0; e < g->node->n_in; e++) {
+    const EvoLayout *l = evo_models_get_layout (g->m, g->node->in[e].from);
+
+    if (find_role (l, EVO_ROLE_HEAD) >= 0 && !is_tied (g->m, l))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static gboolean
 fill_merge (const Merging *g, const EvoLayoutTensor *head, GError **error)
 {
@@ -149,7 +173,7 @@ fill_merge (const Merging *g, const EvoLayoutTensor *head, GError **error)
   g->out->tensors = g_new0 (EvoLayoutTensor, r->n + 1);
   g->out->n_layers = r->n_layers;
   g->out->source = r->source;
-  g->out->untied = r->untied || head != NULL;
+  g->out->untied = r->untied || head != NULL || (is_tied (g->m, r) && find_role (r, EVO_ROLE_HEAD) >= 0 && has_untied (g));
   for (guint i = 0; i < r->n; i++)
     add_tensor (g, &r->tensors[i]);
   if (head != NULL)

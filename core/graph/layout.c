@@ -68,13 +68,24 @@ evo_node_model (const EvoNode *node)
 const EvoLayout *
 evo_models_get_layout (const EvoModels *m, const EvoNode *node)
 {
-  return &m->models[evo_node_model (node)->index].layout;
+  return &m->models[node->index].layout;
 }
 
 EvoStore *
 evo_models_get_store (const EvoModels *m, const EvoNode *node)
 {
   return m->models[node->index].store;
+}
+
+char *
+evo_models_dup_folder (const EvoModels *m, const EvoNode *node)
+{
+  EvoStore *store = evo_models_get_store (m, evo_models_get_layout (m, node)->source);
+  const char *path = evo_store_get_path (store);
+
+  if (g_file_test (path, G_FILE_TEST_IS_DIR))
+    return g_strdup (path);
+  return evo_store_get_config (store) == NULL ? NULL : g_path_get_dirname (path);
 }
 
 guint
@@ -113,14 +124,24 @@ layer_in_name (const char *name)
   return -1;
 }
 
+/* What Hugging Face calls the same in every architecture. */
+static const struct { const char *pattern; EvoRoleKind kind; } common_names[] = {
+  { "*.inv_freq", EVO_ROLE_BUFFER }, { "*.masked_bias", EVO_ROLE_BUFFER }, { "lm_head.weight", EVO_ROLE_HEAD },
+  { "*.embed_tokens.weight", EVO_ROLE_EMBED }
+};
+
 static void
 source_role (const Model *model, const char *name, EvoRole *role)
 {
   *role = (EvoRole){ .kind = EVO_ROLE_OTHER, .layer = -1 };
   if (model->op != NULL && model->op->role != NULL)
     model->op->role (model->checkpoint, name, role);
-  if (model->op == NULL)
-    role->layer = layer_in_name (name);
+  if (model->op != NULL)
+    return;
+  role->layer = layer_in_name (name);
+  for (guint i = 0; i < G_N_ELEMENTS (common_names); i++)
+    if (evo_glob_match (common_names[i].pattern, name))
+      role->kind = common_names[i].kind;
 }
 
 static void
@@ -270,6 +291,24 @@ evo_models_new_vector (const EvoModels *m)
 
 /* ------------------------------------------------------------------ all nodes */
 
+/* A search has its target's tensors, in the dtype they are saved in. */
+static void
+layout_search (const EvoModels *m, const EvoNode *node, EvoLayout *out)
+{
+  const EvoLayout *target = evo_models_get_layout (m, node->search.target);
+
+  *out = *target;
+  out->tensors = g_memdup2 (target->tensors, MAX (target->n, 1) * sizeof *out->tensors);
+  for (guint i = 0; i < out->n; i++) {
+    EvoLayoutTensor *t = &out->tensors[i];
+
+    t->shape.name = g_strdup (t->shape.name);
+    t->shape.dtype = evo_layout_dtype (t, node->save_dtype);
+    t->from = NULL;
+    t->stored = -1;
+  }
+}
+
 static gboolean
 layout_node (EvoModels *m, const EvoNode *node, GError **error)
 {
@@ -279,7 +318,9 @@ layout_node (EvoModels *m, const EvoNode *node, GError **error)
     if (!open_source (m, node, model, node_path (node), error))
       return FALSE;
     layout_source (model, node);
-  } else if (node->kind == EVO_KIND_MERGE && !evo_layout_merge (m, node, &model->layout, error)) {
+  } else if (node->kind == EVO_KIND_OPTIMIZER) {
+    layout_search (m, node, &model->layout);
+  } else if (!evo_layout_merge (m, node, &model->layout, error)) {
     return FALSE;
   }
   m->n_layers[node->index] = evo_models_get_layout (m, node)->n_layers;

@@ -35,8 +35,10 @@ void evo_models_free (EvoModels *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoModels, evo_models_free)
 
 EvoGraph *evo_models_get_graph (const EvoModels *m);
-const EvoLayout *evo_models_get_layout (const EvoModels *m, const EvoNode *node);  /* a search's is its target's */
+const EvoLayout *evo_models_get_layout (const EvoModels *m, const EvoNode *node);  /* a search's: its target's, in the dtype it is saved in */
 EvoStore *evo_models_get_store (const EvoModels *m, const EvoNode *node);          /* model.*, or a finished search; else NULL */
+/* Where the node's configuration and tokenizer files lie: its directory, or that of its file where config.json is there; NULL: nowhere. Owned. */
+char *evo_models_dup_folder (const EvoModels *m, const EvoNode *node);
 guint evo_models_get_n_genes (const EvoModels *m);                                  /* length of the graph-wide vector */
 double *evo_models_new_vector (const EvoModels *m);                                 /* start values of all genes (owned) */
 const gint32 *evo_models_get_n_layers (const EvoModels *m);                         /* [n_nodes] */

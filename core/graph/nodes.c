@@ -80,7 +80,8 @@ find_plugin (EvoGraph *g, EvoNode *node, GError **error)
   const char *name;
 
   if (use == NULL)
-    return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "needs \"use\", the plugin: \"merge.linear\", \"model.llm\"");
+    return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX,
+                        "needs \"use\", the plugin: \"merge.linear\", \"model.llm\"");
   if (!evo_read_text (use, &name, error))
     return FALSE;
   node->plugin = evo_registry_find (g->registry, name, error);
@@ -103,7 +104,8 @@ add_node (EvoGraph *g, const EvoJson *v, GError **error)
   if (!evo_is_plain_name (name)) {
     g_autofree char *quoted = evo_json_quoted (name);
 
-    return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "%s cannot be a node's name; it needs 1 to 100 letters, digits, - and _",
+    return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX,
+                        "%s cannot be a node's name; it needs 1 to 100 letters, digits, - and _",
                         quoted);
   }
   if (evo_json_kind (v) != EVO_JSON_OBJECT)
@@ -182,7 +184,10 @@ read_masks (EvoGraph *g, EvoNode *node, const EvoJson *v, GError **error)
 
 typedef gboolean (*ReadKey) (EvoGraph *g, EvoNode *node, const EvoJson *v, GError **error);
 
-enum { ANY = ~0, MODELS = 1 << EVO_KIND_MODEL, MERGES = 1 << EVO_KIND_MERGE, SEARCHES = 1 << EVO_KIND_OPTIMIZER, EVALUATORS = 1 << EVO_KIND_EVALUATOR };
+enum {
+  ANY = ~0, MODELS = 1 << EVO_KIND_MODEL, MERGES = 1 << EVO_KIND_MERGE, SEARCHES = 1 << EVO_KIND_OPTIMIZER,
+  EVALUATORS = 1 << EVO_KIND_EVALUATOR
+};
 
 /* What the host reads for a kind of node; all else are its plugin's parameters. */
 static const struct { const char *key; gint kinds; ReadKey read; } host_keys[] = {
@@ -241,7 +246,8 @@ read_param (EvoGraph *g, EvoNode *node, const EvoParam *p, const EvoJson *v, GEr
 
   if (node->kind != EVO_KIND_MERGE || !evo_param_is_numeric (p)) {
     if (evo_is_gene (v))
-      return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_TYPE, "cannot be searched; only numbers, choices and flags of merge nodes can");
+      return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_TYPE,
+                          "cannot be searched; only numbers, choices and flags of merge nodes can");
     return evo_param_bind (p, node->params, v, g->folder, g->arena, error);
   }
   slot = &node->values[p - node->plugin->op->params];
@@ -335,7 +341,8 @@ evo_read_nodes (EvoGraph *g, const EvoJson *nodes, GError **error)
     return evo_fail_at (error, nodes, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "needs an object of nodes by name, not %s",
                         evo_json_kind_name (evo_json_kind (nodes)));
   if (evo_json_size (nodes) == 0 || evo_json_size (nodes) > EVO_MAX_NODES)
-    return evo_fail_at (error, nodes, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "has %u nodes; needs 1 to %d", evo_json_size (nodes), EVO_MAX_NODES);
+    return evo_fail_at (error, nodes, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX,
+                        "has %u nodes; needs 1 to %d", evo_json_size (nodes), EVO_MAX_NODES);
   for (guint i = 0; i < evo_json_size (nodes); i++)
     if (!add_node (g, evo_json_at (nodes, i), error))
       return FALSE;

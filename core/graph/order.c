@@ -106,7 +106,8 @@ check_size (const EvoGraph *g, GError **error)
 
       n[i] += from == NULL ? 0 : n[from->index];
       if (n[i] > EVO_MAX_ABOVE)
-        return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "stands on more than %d nodes, each counted as often as it is "
+        return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                            "stands on more than %d nodes, each counted as often as it is "
                             "read; save inner merges and read what was saved", EVO_MAX_ABOVE);
     }
   }

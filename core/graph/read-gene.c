@@ -46,7 +46,8 @@ static gboolean
 read_evolve (const EvoParam *p, EvoGene *gene, const EvoJson *v, GError **error)
 {
   if (evo_json_kind (v) == EVO_JSON_STRING && g_str_equal (evo_json_string (v), "path"))
-    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_TYPE, "\"%s\" takes no path of layers; write [low, high] or true", p->name);
+    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_TYPE,
+                        "\"%s\" takes no path of layers; write [low, high] or true", p->name);
   if (p->type == EVO_TYPE_BOOL || p->type == EVO_TYPE_CHOICE)
     return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_TYPE, "\"%s\" has no range; write {\"choice\": [...]}", p->name);
   if (!(p->flags & EVO_PARAM_TUNABLE))
@@ -157,7 +158,8 @@ read_per (EvoGene *gene, const EvoJson *v, GError **error)
   if (!g_str_equal (text, "model") && !g_str_equal (text, "layer") && group == 0 && control == 0) {
     g_autofree char *quoted = evo_json_quoted (text);
 
-    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s is none of \"model\", \"layer\", \"group:N\", \"control:N\" and a list of "
+    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE,
+                        "%s is none of \"model\", \"layer\", \"group:N\", \"control:N\" and a list of "
                         "selectors", quoted);
   }
   gene->per = g_str_equal (text, "model") ? EVO_PER_MODEL : group > 0 ? EVO_PER_GROUP : control > 0 ? EVO_PER_CONTROL : EVO_PER_LAYER;
@@ -217,7 +219,8 @@ read_plain_name (const EvoJson *v, char **out, GError **error)
   if (!evo_is_plain_name (text)) {
     g_autofree char *quoted = evo_json_quoted (text);
 
-    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s is no name; it needs 1 to 100 letters, digits, - and _", quoted);
+    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE,
+                        "%s is no name; it needs 1 to 100 letters, digits, - and _", quoted);
   }
   g_free (*out);
   *out = g_strdup (text);
@@ -237,7 +240,8 @@ read_beside (const EvoParam *p, EvoGene *gene, const EvoJson *v, GError **error)
       static const char *const numeric[] = { "int", "log", "start", "sigma", "simplex", "total", NULL };
 
       if (g_strv_contains (numeric, evo_json_key (evo_json_at (v, i))))
-        return evo_fail_at (error, evo_json_at (v, i), EVO_PARAM_ERROR, EVO_PARAM_ERROR_UNKNOWN, "is for a range; a choice starts at its first value "
+        return evo_fail_at (error, evo_json_at (v, i), EVO_PARAM_ERROR, EVO_PARAM_ERROR_UNKNOWN,
+                            "is for a range; a choice starts at its first value "
                             "and has no order");
     }
   if ((flag != NULL && !read_int (gene, flag, error)) || (log != NULL && !read_log (gene, log, error)) ||
@@ -311,7 +315,8 @@ share (EvoGraph *g, EvoGene *gene, GError **error)
   key = difference (first, gene);
   if (key == NULL)
     return first;
-  evo_fail_at (error, gene->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "the gene \"%s\" is at line %u too, with another \"%s\"; one name is one "
+  evo_fail_at (error, gene->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE,
+               "the gene \"%s\" is at line %u too, with another \"%s\"; one name is one "
                "gene", gene->name, evo_json_line (first->where), key);
   return NULL;
 }
@@ -345,16 +350,19 @@ static gboolean
 check_simplex (const EvoGene *gene, const EvoGene *first, GError **error)
 {
   if (gene->low < 0)
-    return evo_fail_at (error, gene->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "a share of simplex \"%s\" cannot be negative; the range begins at %g",
+    return evo_fail_at (error, gene->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE,
+                        "a share of simplex \"%s\" cannot be negative; the range begins at %g",
                         gene->simplex, gene->low);
   if (gene->is_int)
     return evo_fail_at (error, gene->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "the shares of simplex \"%s\" are no whole numbers",
                         gene->simplex);
   if (gene->simplex_total != first->simplex_total)
-    return evo_fail_at (error, gene->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "the total of simplex \"%s\" is %g here and %g at line %u",
+    return evo_fail_at (error, gene->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE,
+                        "the total of simplex \"%s\" is %g here and %g at line %u",
                         gene->simplex, gene->simplex_total, first->simplex_total, evo_json_line (first->where));
   if (gene->per != first->per || gene->per_n != first->per_n || !same_texts (gene->per_selectors, first->per_selectors))
-    return evo_fail_at (error, gene->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "the genes of simplex \"%s\" need the same \"per\"; line %u has "
+    return evo_fail_at (error, gene->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE,
+                        "the genes of simplex \"%s\" need the same \"per\"; line %u has "
                         "another", gene->simplex, evo_json_line (first->where));
   return TRUE;
 }

@@ -37,7 +37,8 @@ read_gradient (EvoGraph *g, const EvoParam *p, const EvoJson *v, GError **error)
   EvoValue *value;
 
   if (p->type != EVO_TYPE_NUMBER) {
-    evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_TYPE, "a list is a gradient over the layers; \"%s\" is no number that could have one",
+    evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_TYPE,
+                 "a list is a gradient over the layers; \"%s\" is no number that could have one",
                  p->name);
     return NULL;
   }

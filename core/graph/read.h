@@ -15,9 +15,11 @@ enum {
   EVO_MAX_ABOVE = 4096     /* nodes that one model may stand on, each counted as often as it is read */
 };
 
+typedef struct EvoSets EvoSets;  /* the --set arguments */
 typedef struct { EvoGene *gene; EvoNode *node; } EvoGeneUse;
 
 struct EvoGraph {
+  EvoSets *sets;
   EvoJsonDoc *doc;         /* expanded: every value on the line it has in the file */
   EvoRegistry *registry;
   char *name, *folder;     /* folder is absolute */
@@ -48,7 +50,6 @@ char *evo_names_hint (const char *name, const char *const *names);              
 gboolean evo_is_plain_name (const char *name);  /* letters, digits, - and _ */
 
 /* --- expand.c */
-typedef struct EvoSets EvoSets;  /* the --set arguments */
 EvoSets *evo_sets_new (const char *const *arguments, GError **error);
 void evo_sets_free (EvoSets *sets);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoSets, evo_sets_free)

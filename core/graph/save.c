@@ -128,14 +128,14 @@ write_companions (EvoMergeContext *c, const EvoNode *node, const EvoSaveOptions 
   const EvoModelOp *op = (const EvoModelOp *) l->source->plugin->op;
   const EvoJson *config = evo_store_get_config (store);
   g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *folder = evo_models_dup_folder (c->models, node);
 
   if (config != NULL) {
     write_config (config, l, common_dtype (l, o->dtype), text);
     if (!evo_output_add_text (out, "config.json", text->str, (gssize) text->len, error))
       return FALSE;
   }
-  return op->copied_files == NULL || !g_file_test (evo_store_get_path (store), G_FILE_TEST_IS_DIR) ||
-         copy_matching (out, evo_store_get_path (store), op->copied_files, error);
+  return op->copied_files == NULL || folder == NULL || copy_matching (out, folder, op->copied_files, error);
 }
 
 /* ------------------------------------------------------------------ the card */
@@ -177,11 +177,12 @@ evo_model_card (EvoModels *models, const EvoNode *node, const EvoSaveOptions *o)
 {
   const EvoGraph *graph = evo_models_get_graph (models);
   g_autoptr (GPtrArray) sources = g_ptr_array_new ();
+  g_autofree char *title = g_path_get_basename (o->path);
   GString *t = g_string_new ("---\nlibrary_name: transformers\ntags:\n- merge\n- evopipe\n---\n");
 
   collect_sources (node, sources);
   g_string_append_printf (t, "# %s\n\nA merge of language models made by evopipe %s, as node `%s` of the pipeline \"%s\".\n\n## Sources\n\n"
-                          "| node | model | licence |\n|---|---|---|\n", node->name, EVO_VERSION, node->name, evo_graph_get_title (graph));
+                          "| node | model | licence |\n|---|---|---|\n", title, EVO_VERSION, node->name, evo_graph_get_title (graph));
   for (guint i = 0; i < sources->len; i++) {
     const EvoNode *s = sources->pdata[i];
     EvoStore *store = evo_models_get_store (models, s);

@@ -73,7 +73,8 @@ check_place (const EvoGraph *g, const Place *p, const GArray *others, GError **e
   const char *right = p->node->save_path != NULL ? "choose another path" : "name another place for it in \"save\"";
 
   if (is_inside (run_directory, p->path))
-    return evo_fail_at (error, p->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s holds the run directory; needs a folder of its own", text);
+    return evo_fail_at (error, p->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE,
+                        "%s holds the run directory; needs a folder of its own", text);
   if (is_taken (g, p->path))
     return evo_fail_at (error, p->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s is a file of the run itself; %s", text, right);
   for (guint i = 0; i < others->len; i++) {
@@ -161,7 +162,8 @@ evo_read_saves (EvoGraph *g, const EvoJson *save, GError **error)
       return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "there is no node %s to save%s", quoted, hint);
     }
     if (!(EVO_IS_MODEL >> node->kind & 1))
-      return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "\"%s\" is an evaluator; only a model, a merge or a search can be saved", name);
+      return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                          "\"%s\" is an evaluator; only a model, a merge or a search can be saved", name);
     if (!read_entry (node, v, error))
       return FALSE;
   }

@@ -45,7 +45,8 @@ read_objectives (EvoGraph *g, EvoNode *node, const EvoJson *v, double sign, GErr
   if (evo_json_kind (v) != EVO_JSON_ARRAY)
     return add_objective (g, node, v, sign, error);
   if (evo_json_size (v) == 0 || evo_json_size (v) > EVO_MAX_INPUTS)
-    return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "lists %u evaluators; needs 1 to %d", evo_json_size (v), EVO_MAX_INPUTS);
+    return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                        "lists %u evaluators; needs 1 to %d", evo_json_size (v), EVO_MAX_INPUTS);
   for (guint i = 0; i < evo_json_size (v); i++)
     if (!add_objective (g, node, evo_json_at (v, i), sign, error))
       return FALSE;
@@ -114,12 +115,15 @@ check_budget (const EvoNode *node, GError **error)
   guint most = ((const EvoOptimizerOp *) node->plugin->op)->max_objectives;
 
   if (s->n_objectives == 0)
-    return evo_fail_at (error, node->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING, "needs \"maximize\" or \"minimize\", the evaluators it improves");
+    return evo_fail_at (error, node->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING,
+                        "needs \"maximize\" or \"minimize\", the evaluators it improves");
   if (s->trials == 0 && s->minutes == 0 && s->stall == 0)
-    return evo_fail_at (error, node->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING, "would never end; needs \"trials\", \"minutes\" or \"stall\"");
+    return evo_fail_at (error, node->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING,
+                        "would never end; needs \"trials\", \"minutes\" or \"stall\"");
   /* one with a single objective gets the weighted sum of all */
   if (most > 1 && s->n_objectives > most)
-    return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "%s takes at most %u objectives, not %u", node->plugin->name, most,
+    return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                        "%s takes at most %u objectives, not %u", node->plugin->name, most,
                         s->n_objectives);
   if (s->sample_items > 0 && s->validate == NULL)
     return evo_fail_at (error, evo_json_member (node->where, "sample"), EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING,
@@ -144,7 +148,8 @@ take_target (EvoNode *node, const EvoNode *evaluator, GError **error)
     return evo_fail_at (error, evo_json_member (node->where, "validate"), EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
                         "\"%s\" scores \"%s\", but \"%s\" is searched; needs an evaluator of that", evaluator->name, evaluator->in[0].from->name,
                         s->target->name);
-  return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "\"%s\" scores \"%s\" and \"%s\" scores \"%s\"; a search scores one model",
+  return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                      "\"%s\" scores \"%s\" and \"%s\" scores \"%s\"; a search scores one model",
                       s->objectives[0].evaluator->name, s->target->name, evaluator->name, evaluator->in[0].from->name);
 }
 
@@ -205,7 +210,8 @@ find_genes (EvoGraph *g, EvoNode *search, const gboolean *inside, GError **error
     if (inside[use->node->index] && g_hash_table_add (seen, use->gene))
       s->genes[s->n_genes++] = use->gene;
   }
-  return s->n_genes > 0 || evo_fail_at (error, search->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "\"%s\" has no genes to search; mark a parameter with "
+  return s->n_genes > 0 || evo_fail_at (error, search->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                                        "\"%s\" has no genes to search; mark a parameter with "
                                         "{\"evolve\": [low, high]}", s->target->name);
 }
 
@@ -246,7 +252,8 @@ check_start (const EvoSearchSpec *s, const EvoJson *v, GError **error)
     return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s is outside the gene's %s ... %s",
                         evo_number_text (x, number), evo_number_text (gene->low, low), evo_number_text (gene->high, high));
   if (gene->is_int && x != rint (x))
-    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s is no whole number, as the gene's are", evo_number_text (x, number));
+    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE,
+                        "%s is no whole number, as the gene's are", evo_number_text (x, number));
   for (guint i = 0; i < gene->n_choices; i++)
     if (gene->choices[i] == x)
       return TRUE;
@@ -337,7 +344,8 @@ check_read (const EvoNode *node, const EvoJson *where, const char *what, GError 
   if (!node->has_genes)
     return TRUE;
   search = search_of (node)->name;
-  return evo_fail_at (error, where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "\"%s\" has genes that \"%s\" searches; %s \"%s\", its best model", node->name,
+  return evo_fail_at (error, where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                      "\"%s\" has genes that \"%s\" searches; %s \"%s\", its best model", node->name,
                       search, what, search);
 }
 
@@ -350,7 +358,8 @@ evo_check_outside (const EvoGraph *g, GError **error)
     const EvoGeneUse *use = &g_array_index (g->uses, EvoGeneUse, i);
 
     if (use->node->searched_by == NULL)
-      return evo_fail_at (error, use->gene->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "nothing searches this gene; needs a search by an evaluator of "
+      return evo_fail_at (error, use->gene->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
+                          "nothing searches this gene; needs a search by an evaluator of "
                           "\"%s\", or a value", use->node->name);
   }
   for (guint i = 0; i < g->nodes->len; i++) {

@@ -181,6 +181,6 @@ evo_prepared_read (EvoPrepared *p, guint thread, gint64 first, gsize n, float *o
     return TRUE;
   round_through (p->c->k, p->round, out, n);
   return p->c->k->all_finite (out, n) ||
-         evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "%s: a value is beyond the range of %s; use bf16 or f32", p->node->name,
-                        evo_dtype_torch_name (p->round));
+         evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "%s: a value is beyond the range of %s; use %s", p->node->name,
+                        evo_dtype_name (p->round), p->round == EVO_DTYPE_BF16 ? "f32" : "bf16 or f32");
 }

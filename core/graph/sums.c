@@ -177,10 +177,25 @@ rows_sums (EvoPrepared *p, GError **error)
 
 /* ------------------------------------------------------------------ the memo */
 
+/* A choice or switch that is searched over though it is no tunable number: what the operator says of its measuring does not cover it. */
+static gboolean
+has_choice_gene (const EvoParam *table, EvoValue *const *values)
+{
+  for (guint i = 0; values != NULL && i < evo_param_count (table); i++)
+    if (values[i] != NULL && !(table[i].flags & EVO_PARAM_TUNABLE) && evo_value_has_gene (values[i]))
+      return TRUE;
+  return FALSE;
+}
+
 /* Sums that no gene changes: the operator says so of itself, and nothing upstream has genes. */
 static gboolean
 is_fixed (const EvoPrepared *p)
 {
+  if (has_choice_gene (p->op->params, p->node->values) || has_choice_gene (p->op->in_params, p->node->in_values))
+    return FALSE;
+  for (guint e = 0; e < p->node->n_in; e++)
+    if (has_choice_gene (p->op->in_params, p->node->in[e].values))
+      return FALSE;
   if (!(p->op->flags & EVO_MERGE_MEASURE_FIXED) || p->c->memo == NULL)
     return FALSE;
   for (guint e = 0; e <= p->n_in; e++)

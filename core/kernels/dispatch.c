@@ -18,7 +18,7 @@ _Static_assert (sizeof (EvoKernels) == offsetof (EvoKernels, zero) + N_SLOTS * s
 
 static const char *const level_name[N_LEVELS] = { "ref", "avx2", "avx512", "amx" }; /* by EvoCpuLevel */
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_once_t once = PTHREAD_ONCE_INIT, numerics_once = PTHREAD_ONCE_INIT;
 static EvoKernels table[N_LEVELS];
 static unsigned best; /* level of the CPU */
 static char numerics[128];
@@ -78,15 +78,16 @@ evo_kernels_slot (const EvoKernels *k, unsigned i, const char **implementation)
   return slots[i].name;
 }
 
+static void
+make_numerics (void)
+{
+  snprintf (numerics, sizeof numerics, "%s %s glibc %s", evo_kernels_get ()->isa, evo_blas_core (), gnu_get_libc_version ());
+}
+
 const char *
 evo_kernels_numerics (void)
 {
-  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-  const EvoKernels *k = evo_kernels_get ();
-
-  pthread_mutex_lock (&lock);
-  snprintf (numerics, sizeof numerics, "%s %s glibc %s", k->isa, evo_blas_core (), gnu_get_libc_version ());
-  pthread_mutex_unlock (&lock);
+  pthread_once (&numerics_once, make_numerics);
   return numerics;
 }
 

@@ -21,6 +21,8 @@ evo_beams_new (guint width, gsize limit)
   b->tokens = g_new (gint32, width * limit);
   b->spare = g_new (gint32, width * limit);
   b->scores = g_new0 (double, width);
+  b->next_ids = g_new0 (gint32, width);
+  b->next_scores = g_new0 (double, width);
   b->parents = g_new0 (guint, width);
   b->ended = g_new0 (EvoHypothesis, width);
   b->best = g_new (EvoCandidate, width * (2 + G_N_ELEMENTS (((EvoDecoderSpec *) 0)->eos)));
@@ -39,6 +41,8 @@ evo_beams_free (EvoBeams *b)
   g_free (b->tokens);
   g_free (b->spare);
   g_free (b->scores);
+  g_free (b->next_ids);
+  g_free (b->next_scores);
   g_free (b->parents);
   g_free (b->best);
   g_free (b->best_beam);
@@ -144,9 +148,9 @@ ends (const EvoBeams *b, const EvoBeamContext *c, guint parent, gint32 id, EvoSt
   return b->length + 1 == b->limit;
 }
 
-/* Sorts the best candidates into those that end and the next live beams. parents, ids [width]. Returns how many go on. */
+/* Sorts the best candidates into those that end and the next live beams. Returns how many go on. */
 static guint
-divide (EvoBeams *b, const EvoBeamContext *c, gint32 *ids, double *scores)
+divide (EvoBeams *b, const EvoBeamContext *c)
 {
   double length = pow ((double) (b->length + 1), c->options->length_penalty);
   guint n = 0;
@@ -159,15 +163,15 @@ divide (EvoBeams *b, const EvoBeamContext *c, gint32 *ids, double *scores)
         end_hypothesis (b, b->best_beam[i], b->best[i].id, b->best[i].value / length, reason);
     } else if (n < b->width) {
       b->parents[n] = b->best_beam[i];
-      ids[n] = b->best[i].id;
-      scores[n++] = b->best[i].value;
+      b->next_ids[n] = b->best[i].id;
+      b->next_scores[n++] = b->best[i].value;
     }
   }
   return n;
 }
 
 static void
-go_on (EvoBeams *b, guint n, const gint32 *ids, const double *scores)
+go_on (EvoBeams *b, guint n)
 {
   gint32 *old = b->tokens;
 
@@ -175,8 +179,8 @@ go_on (EvoBeams *b, guint n, const gint32 *ids, const double *scores)
     gint32 *to = b->spare + (gsize) i * b->limit;
 
     memcpy (to, evo_beams_get_tokens (b, b->parents[i]), b->length * sizeof *to);
-    to[b->length] = ids[i];
-    b->scores[i] = scores[i];
+    to[b->length] = b->next_ids[i];
+    b->scores[i] = b->next_scores[i];
   }
   b->tokens = b->spare;
   b->spare = old;
@@ -188,15 +192,13 @@ gboolean
 evo_beams_step (EvoBeams *b, const EvoBeamContext *c, const float *logits, gsize stride, const double *log_sum)
 {
   gsize most = b->width * MAX (2, 1 + (gsize) (c->options->ignore_eos ? 0 : c->spec->n_eos));
-  g_autofree gint32 *ids = g_new (gint32, b->width);
-  g_autofree double *scores = g_new (double, b->width);
   guint n;
 
   b->n_best = 0;
   for (guint i = 0; i < b->n_live; i++)
     offer_row (b, c, most, i, logits + i * stride, log_sum[i]);
-  n = divide (b, c, ids, scores);
-  go_on (b, n, ids, scores);
+  n = divide (b, c);
+  go_on (b, n);
   if (n == 0 || b->length == b->limit)
     return FALSE;
   if (b->n_ended < b->width)

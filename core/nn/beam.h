@@ -15,6 +15,7 @@ typedef struct {
   gsize limit, length;               /* new tokens: at most; so far */
   gint32 *tokens, *spare;            /* [width][limit] of each live beam; spare: of the next step */
   double *scores;                    /* [width] sums of (penalised) log-probabilities */
+  gint32 *next_ids; double *next_scores; /* [width] of the step that is being made */
   guint *parents;                    /* [width] after a step: which beam each live one continues */
   EvoHypothesis *ended; guint n_ended; /* best first, at most width */
   EvoCandidate *best; gsize n_best;  /* the best candidates of a step, best first */

@@ -7,7 +7,7 @@
 
 enum {
   ROWS_ALONE = 256, ROWS_WIDE = 512,   /* of a pass: enough to keep a matrix product busy, few enough to stay in a core's cache */
-  SLOTS_ALONE = 64, SLOTS_WIDE = 64,   /* rows in flight where nothing else limits them */
+  SLOTS_ALONE = 32, SLOTS_WIDE = 64,   /* rows in flight where nothing else limits them */
   LOGITS = 64
 };
 static const gsize ALONE_UP_TO = 32 << 20;         /* bytes of weights: larger ones should be read once for all threads */
@@ -66,7 +66,7 @@ evo_text_model_take_lanes (EvoTextModel *m, const EvoLanePlan *plan)
   const EvoDecoderSpec *s = &m->decoder.spec;
   guint threads = evo_pool_get_n_threads (m->pool), n = 1;
   guint64 each = slot_bytes (s, plan->positions), budget = cache_budget (s);
-  gboolean alone = n_weights (s) * 2 <= ALONE_UP_TO && threads > 1 && plan->n_requests > 1 && (plan->batch == 0 || plan->batch > plan->rows_each);
+  gboolean alone = n_weights (s) * 2 <= ALONE_UP_TO && (threads == 1 || (plan->n_requests > 1 && plan->batch != plan->rows_each));
   gsize most = plan->batch > 0 ? plan->batch : (gsize) MIN (budget / MAX (each, 1), G_MAXUINT32), slots;
 
   if (alone)

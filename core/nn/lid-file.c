@@ -9,8 +9,9 @@
 #include "core/base/error.h"
 #include "core/nn/lid-model.h"
 #include "core/nn/lid.h"
+#include "core/nn/small-file.h"
 
-enum { MAGIC = 793712314, VERSION = 12, CENTROIDS = 256, MAX_DIM = 4096, MAX_LABELS = 1 << 20, MAX_BUCKETS = 1 << 24 };
+enum { MAGIC = 793712314, VERSION = 12, CENTROIDS = 256, MAX_DIM = 4096, MAX_LABELS = 1 << 20, MAX_BUCKETS = 1 << 24, MAX_BYTES = 1 << 30 };
 enum { LOSS_HS = 1, LOSS_SOFTMAX = 3, MODEL_SUP = 3 };
 
 typedef struct { const guint8 *p, *end; const char *path, *section; GError **error; } Reader;
@@ -101,10 +102,11 @@ read_arguments (Reader *r, EvoLid *m)
   if (!take (r, a, sizeof a) || !take (r, &t, sizeof t))
     return FALSE;
   if (a[7] != MODEL_SUP || (a[6] != LOSS_HS && a[6] != LOSS_SOFTMAX))
-    return fail (r, EVO_STORE_ERROR_FORMAT, "model %d, loss %d; a classifier (3) with hierarchical soft-max (1) or soft-max (3) is expected",
-                 a[7], a[6]);
+    return fail (r, EVO_STORE_ERROR_FORMAT,
+                 "model %d, loss %d; a classifier (3) with hierarchical soft-max (1) or soft-max (3) is expected", a[7], a[6]);
   if (a[0] < 1 || a[0] > MAX_DIM || a[8] < 0 || a[8] > MAX_BUCKETS || a[9] < 0 || a[10] < 0 || a[10] > 64 || a[5] < 1 || a[5] > 64)
-    return fail (r, EVO_STORE_ERROR_FORMAT, "dim %d, bucket %d, minn %d, maxn %d, wordNgrams %d are out of range", a[0], a[8], a[9], a[10], a[5]);
+    return fail (r, EVO_STORE_ERROR_FORMAT, "dim %d, bucket %d, minn %d, maxn %d, wordNgrams %d are out of range", a[0], a[8], a[9],
+                 a[10], a[5]);
   m->dim = a[0];
   m->word_ngrams = a[5];
   m->is_tree = a[6] == LOSS_HS;
@@ -316,18 +318,13 @@ evo_lid_free (EvoLid *m)
 EvoLid *
 evo_lid_open (const char *path, GError **error)
 {
-  g_autoptr (GError) failed = NULL;
-  g_autoptr (GMappedFile) map = g_mapped_file_new (path, FALSE, &failed);
+  g_autoptr (GBytes) bytes = evo_small_file_read (path, MAX_BYTES, error);
   g_autoptr (EvoLid) m = g_new0 (EvoLid, 1);
-  g_autoptr (GBytes) bytes = NULL;
   Reader r = { .path = path, .error = error };
   gsize n;
 
-  if (map == NULL) {
-    evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, "%s: cannot be read: %s", path, failed->message);
+  if (bytes == NULL)
     return NULL;
-  }
-  bytes = g_mapped_file_get_bytes (map);
   r.p = g_bytes_get_data (bytes, &n);
   r.end = r.p + n;
   m->words = g_hash_table_new (g_str_hash, g_str_equal);

@@ -6,7 +6,8 @@
 
 #include <glib.h>
 
-typedef struct {                   /* rows as codes of sub-vectors (Jegou et al. 2011, "Product quantization for nearest neighbor search") */
+/* rows as codes of sub-vectors (Jegou et al. 2011, "Product quantization for nearest neighbor search") */
+typedef struct {
   gint32 dim, n_parts, part, last; /* sub-vectors, their length, length of the last one */
   float *centroids;                /* [n_parts][256][part], the last with [256][last] */
 } EvoLidQuantizer;

@@ -4,9 +4,8 @@
 #include "core/nn/ops-cpu.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
-enum { ALIGN = 64, HUGE_PAGE = 2 << 20, WORTH_WAKING = 1 << 16 };
+enum { ALIGN = 64, WORTH_WAKING = 1 << 16 };
 
 struct EvoTable { gsize n_rows, n_cols, n_bytes; EvoDtype dtype; guint8 *bytes; EvoCpuQueue *queue; };
 
@@ -15,14 +14,8 @@ struct EvoTable { gsize n_rows, n_cols, n_bytes; EvoDtype dtype; guint8 *bytes; 
 void *
 evo_cpu_alloc (EvoCpuQueue *q, gsize n)
 {
-  gsize align = n >= HUGE_PAGE ? HUGE_PAGE : ALIGN;
-  void *bytes = g_aligned_alloc (MAX ((n + ALIGN - 1) / ALIGN, 1), ALIGN, align);
-
-  /* large pages spare the address translation of weights and caches, which are read from end to end; a refusal changes nothing */
-  if (align == HUGE_PAGE)
-    madvise (bytes, n, MADV_HUGEPAGE);
   __atomic_fetch_add (&q->bytes, n, __ATOMIC_RELAXED);
-  return bytes;
+  return g_aligned_alloc (MAX ((n + ALIGN - 1) / ALIGN, 1), ALIGN, ALIGN);
 }
 
 void

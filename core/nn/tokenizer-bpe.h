@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tokenizer-bpe.h - byte-pair encoding by ranked merges (private to tokenizer*.c).
  *
- * One engine for both file formats. Symbols are token ids; a character that only occurs inside tokens has a symbol beyond the vocabulary; an
- * unknown one is EVO_BPE_UNKNOWN. Merges have a rank; the lowest goes first, the leftmost of equals. Time is O(n log n) in the text.
+ * One engine for both file formats. Symbols are token ids; a character that only occurs inside tokens has a symbol beyond the vocabulary;
+ * an unknown one is EVO_BPE_UNKNOWN. Merges have a rank; the lowest goes first, the leftmost of equals. Time is O(n log n) in the text.
  */
 #ifndef EVO_NN_TOKENIZER_BPE_H
 #define EVO_NN_TOKENIZER_BPE_H
@@ -41,8 +41,8 @@ void evo_bpe_set_symbol (EvoBpe *b, gunichar c, gint32 symbol);
 /* The last rank given to a pair counts. */
 void evo_bpe_add_merge (EvoBpe *b, gint32 left, gint32 right, guint32 rank, gint32 id);
 const EvoBpePair *evo_bpe_find_merge (const EvoBpe *b, gint32 left, gint32 right); /* NULL: none */
-/* Texts without a blank between their words may be cut where no token has the two characters beside each other: exact, and it makes words of
- * them that the cache can hold. Called last; without it texts are encoded in one piece. */
+/* Texts without a blank between their words may be cut where no token has the two characters beside each other: exact, and it makes words
+ * of them that the cache can hold. Called last; without it texts are encoded in one piece. */
 void evo_bpe_allow_cuts (EvoBpe *b);
 void evo_bpe_encode (const EvoBpe *b, EvoBpeScratch *s, const char *text, gsize n, GArray *ids);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tokenizer-charsmap.c - SentencePiece's precompiled character map (a double-array trie and its texts), and the normalisations built on it.
  *
- * The map: u32 size of the trie in bytes; the trie's units (u32 each, layout of Darts-clone); NUL-terminated texts, which values point into.
+ * The map: u32 size of the trie in bytes; the trie's units (u32 each, layout of Darts-clone); NUL-terminated texts, which values point
+ * into.
  */
 #include "core/nn/tokenizer-charsmap.h"
 

@@ -85,7 +85,8 @@ static gboolean
 find_side (const EvoTokenizer *t, const EvoJson *v, const char *text, gsize n, gint32 *id, GError **error)
 {
   *id = evo_vocab_find (&t->vocab, text, n);
-  return *id >= 0 || evo_tokenizer_fail (v, error, "the merge needs the token \"%.*s\", which is not in the vocabulary", (int) MIN (n, 80), text);
+  return *id >= 0 || evo_tokenizer_fail (v, error, "the merge needs the token \"%.*s\", which is not in the vocabulary",
+                                         (int) MIN (n, 80), text);
 }
 
 /* What the two make together: the right one without its continuing_subword_prefix. */

@@ -239,60 +239,86 @@ merge_long (const EvoBpe *b, EvoMergeWork *w)
   g_array_set_size (w->symbols, kept);
 }
 
-/* ------------------------------------------------------------------ symbols to ids */
+/* ------------------------------------------------------------------ symbols to ids, where unknown ones are looked at late */
 
-static void
-take_apart (EvoMergeWork *w, gint32 id, GArray *ids)
+typedef struct { const EvoBpe *b; EvoMergeWork *w; const char *text; GArray *ids; gboolean in_run; } Late;
+
+static gboolean
+is_token (const EvoBpe *b, gint32 id)
 {
-  g_autoptr (GArray) stack = g_array_new (FALSE, FALSE, sizeof (gint32));
+  return id >= 0 && id < (gint32) evo_vocab_get_size (b->vocab);
+}
 
-  g_array_append_val (stack, id);
-  while (stack->len > 0) {
-    gint32 top = g_array_index (stack, gint32, stack->len - 1), left, right;
-    const EvoBpePair *pair = g_hash_table_lookup (w->parts, GINT_TO_POINTER (top));
-
-    g_array_set_size (stack, stack->len - 1);
-    if (pair == NULL) {
-      g_array_append_val (ids, top);
-      continue;
-    }
-    left = (gint32) (pair->key >> 32);
-    right = (gint32) pair->key;
-    g_array_append_val (stack, right);
-    g_array_append_val (stack, left);
+/* The bytes of an unknown symbol, or one unknown token for a run of such symbols. */
+static void
+put_unknown (Late *l, const EvoMergeSymbol *s)
+{
+  if (l->b->byte_fallback) {
+    for (guint32 i = 0; i < s->n; i++)
+      g_array_append_val (l->ids, l->b->bytes[(guchar) l->text[s->start + i]]);
+    return;
   }
+  if (!l->in_run)
+    g_array_append_val (l->ids, l->b->unknown);
+  l->in_run = TRUE;
 }
 
 static void
-put_unknown (const EvoBpe *b, const char *text, const EvoMergeSymbol *s, gboolean *in_run, GArray *ids)
+put_symbol (Late *l, const EvoMergeSymbol *s)
 {
-  if (b->byte_fallback) {
-    for (guint32 i = 0; i < s->n; i++)
-      g_array_append_val (ids, b->bytes[(guchar) text[s->start + i]]);
+  if (!is_token (l->b, s->id)) {
+    put_unknown (l, s);
     return;
   }
-  if (!*in_run)
-    g_array_append_val (ids, b->unknown);
-  *in_run = TRUE;
+  g_array_append_val (l->ids, s->id);
+  l->in_run = FALSE;
+}
+
+/* The two symbols that an UNUSED one was made of. */
+static void
+push_parts (Late *l, GArray *stack, const EvoMergeSymbol *whole, const EvoBpePair *pair)
+{
+  EvoMergeSymbol left = { .id = (gint32) (pair->key >> 32), .start = whole->start }, right = { .id = (gint32) pair->key };
+  const char *at = l->text + whole->start, *p = at;
+
+  evo_utf8_next (&p);
+  left.n = is_token (l->b, left.id) ? evo_vocab_get (l->b->vocab, left.id).n : (guint32) (p - at); /* no token: one character */
+  right.start = whole->start + left.n;
+  right.n = whole->n - left.n;
+  g_array_append_val (stack, right);
+  g_array_append_val (stack, left);
+}
+
+static void
+take_apart (Late *l, const EvoMergeSymbol *symbol)
+{
+  g_autoptr (GArray) stack = g_array_new (FALSE, FALSE, sizeof (EvoMergeSymbol));
+
+  g_array_append_val (stack, *symbol);
+  while (stack->len > 0) {
+    EvoMergeSymbol top = g_array_index (stack, EvoMergeSymbol, stack->len - 1);
+    const EvoBpePair *pair = g_hash_table_lookup (l->w->parts, GINT_TO_POINTER (top.id));
+
+    g_array_set_size (stack, stack->len - 1);
+    if (pair != NULL)
+      push_parts (l, stack, &top, pair);
+    else
+      put_symbol (l, &top);
+  }
 }
 
 static void
 put_late (const EvoBpe *b, EvoMergeWork *w, const char *text, GArray *ids)
 {
-  gboolean in_run = FALSE;
+  Late l = { b, w, text, ids, FALSE };
 
   for (guint i = 0; i < w->symbols->len; i++) {
     const EvoMergeSymbol *s = symbol_at (w, i);
 
-    if (s->id < 0 || s->id >= (gint32) evo_vocab_get_size (b->vocab)) {
-      put_unknown (b, text, s, &in_run, ids);
-      continue;
-    }
-    in_run = FALSE;
-    if (b->unused != NULL && b->unused[s->id])
-      take_apart (w, s->id, ids);
+    if (b->unused != NULL && is_token (b, s->id) && b->unused[s->id])
+      take_apart (&l, s);
     else
-      g_array_append_val (ids, s->id);
+      put_symbol (&l, s);
   }
 }
 

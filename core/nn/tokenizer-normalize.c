@@ -146,9 +146,9 @@ is_ascii (const char *text, gsize n)
   return TRUE;
 }
 
-/* GLib's normalisation ends at U+0000, moves all that follows for each composition, and sorts marks by swapping: quadratic in long texts. So
- * it is given short parts, cut before characters that neither reorder nor compose with what stands before them. A run of marks is cut all the
- * same after this many bytes: no language has one (Unicode's stream-safe format allows 30 marks). */
+/* GLib's normalisation ends at U+0000, moves all that follows for each composition, and sorts marks by swapping: quadratic in long texts.
+ * So it is given short parts, cut before characters that neither reorder nor compose with what stands before them. A run of marks is cut
+ * all the same after this many bytes: no language has one (Unicode's stream-safe format allows 30 marks). */
 enum { PART = 256, LONGEST_PART = 4096 };
 
 static gboolean

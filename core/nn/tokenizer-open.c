@@ -6,13 +6,14 @@
  */
 #include "core/base/error.h"
 #include "core/nn/tokenizer-impl.h"
+#include "core/store/index.h"
 
 static gboolean
 exists (const char *directory, const char *name, char **path)
 {
   g_free (*path);
   *path = g_build_filename (directory, name, NULL);
-  return g_file_test (*path, G_FILE_TEST_EXISTS);
+  return evo_file_exists (directory, name);
 }
 
 /* {"32000": {"content": "<|im_end|>", "special": true, …}, …} */

@@ -117,7 +117,7 @@ evo_pattern_new_from_json (const EvoJson *v, GError **error)
   else
     p = evo_pattern_new_regex (expression, &why);
   if (p == NULL)
-    evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "%s: %s", where, why);
+    evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "%s: %s", where, evo_text_in_line (why));
   return p;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/nn/small-file.h"
 #include "core/nn/tokenizer-proto.h"
 #include "core/nn/tokenizer-text.h"
 #include "core/nn/tokenizer-vocab.h"
@@ -19,7 +20,7 @@ evo_spm_file_free (EvoSpmFile *f)
   if (f == NULL)
     return;
   g_free (f->path);
-  g_free (f->bytes);
+  g_clear_pointer (&f->bytes, g_bytes_unref);
   g_array_unref (f->pieces);
   g_free (f->unknown_surface);
   g_free (f->bos);
@@ -172,9 +173,9 @@ read_part (EvoSpmFile *f, const EvoProto *m, const EvoProtoField *field, GError 
 }
 
 static gboolean
-read_model (EvoSpmFile *f, gsize n, GError **error)
+read_model (EvoSpmFile *f, const guint8 *bytes, gsize n, GError **error)
 {
-  EvoProto m = { f->bytes, f->bytes + n, f->bytes };
+  EvoProto m = { bytes, bytes + n, bytes };
   EvoProtoField field;
   const char *why;
   int more;
@@ -191,8 +192,7 @@ EvoSpmFile *
 evo_spm_file_read (const char *path, GError **error)
 {
   g_autoptr (EvoSpmFile) f = g_new0 (EvoSpmFile, 1);
-  g_autoptr (GError) failed = NULL;
-  g_autoptr (GMappedFile) map = g_mapped_file_new (path, FALSE, &failed);
+  const guint8 *bytes;
   gsize n;
 
   f->path = g_strdup (path);
@@ -202,17 +202,9 @@ evo_spm_file_read (const char *path, GError **error)
   f->unknown_surface = g_strdup (" \xe2\x81\x87 "); /* U+2047 between blanks */
   f->bos = g_strdup ("<s>");
   f->eos = g_strdup ("</s>");
-  if (map == NULL) {
-    evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, "%s: cannot be read: %s", path, failed->message);
+  f->bytes = evo_small_file_read (path, MAX_BYTES, error);
+  if (f->bytes == NULL)
     return NULL;
-  }
-  n = g_mapped_file_get_length (map);
-  if (n > MAX_BYTES) {
-    bad (f, error, "%" G_GSIZE_FORMAT " bytes; a SentencePiece model has up to %d", n, MAX_BYTES);
-    return NULL;
-  }
-  f->bytes = g_malloc (n + 1);
-  if (n > 0)
-    memcpy (f->bytes, g_mapped_file_get_contents (map), n);
-  return read_model (f, n, error) ? g_steal_pointer (&f) : NULL;
+  bytes = g_bytes_get_data (f->bytes, &n);
+  return read_model (f, bytes, n, error) ? g_steal_pointer (&f) : NULL;
 }

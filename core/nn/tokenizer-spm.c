@@ -296,13 +296,13 @@ build (EvoTokenizer *t, const EvoSpmFile *f, GError **error)
 EvoTokenizer *
 evo_tokenizer_new_from_spm_file (const char *path, gboolean add_bos, gboolean add_eos, GError **error)
 {
-  g_autoptr (EvoSpmFile) f = evo_spm_file_read (path, error);
+  EvoSpmFile *f = evo_spm_file_read (path, error);
   g_autoptr (EvoTokenizer) t = evo_tokenizer_new ();
+  gboolean good = f != NULL && build (t, f, error) && add_end (t, f, add_bos, f->bos, t->before, error) &&
+                  add_end (t, f, add_eos, f->eos, t->after, error);
 
-  if (f == NULL || !build (t, f, error) || !add_end (t, f, add_bos, f->bos, t->before, error) ||
-      !add_end (t, f, add_eos, f->eos, t->after, error))
-    return NULL;
-  return g_steal_pointer (&t);
+  evo_spm_file_free (f); /* the tokenizer has copies */
+  return good ? g_steal_pointer (&t) : NULL;
 }
 
 /* ------------------------------------------------------------------ decoding (sentencepiece_processor.cc) */

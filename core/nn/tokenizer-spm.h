@@ -13,7 +13,7 @@ enum { EVO_SPM_UNIGRAM = 1, EVO_SPM_BPE, EVO_SPM_WORD, EVO_SPM_CHAR };
 typedef struct { const char *text; gsize n; float score; guint type; } EvoSpmPiece; /* text: of the file's bytes */
 typedef struct {
   char *path;
-  guint8 *bytes;
+  GBytes *bytes;
   GArray *pieces;                   /* EvoSpmPiece */
   guint64 model_type;
   gboolean byte_fallback, as_suffix, dummy_prefix, remove_extra, escape;

@@ -47,7 +47,7 @@ evo_tokenizer_read_text (const EvoJson *object, const char *key, const char **ou
   if (v == NULL)
     return TRUE;
   if (evo_json_kind (v) != EVO_JSON_STRING)
-    return evo_tokenizer_fail (v, error, "%s instead of a text", evo_json_kind_name (evo_json_kind (v)));
+    return evo_tokenizer_fail (v, error, "%s instead of a string", evo_json_kind_name (evo_json_kind (v)));
   *out = evo_json_string (v);
   return TRUE;
 }
@@ -71,7 +71,8 @@ evo_step_type (const EvoStepType *table, const EvoJson *v, const char *what, GEr
   g_ptr_array_add (names, NULL);
   hint = evo_did_you_mean (type, (const char *const *) names->pdata);
   all = g_strjoinv (", ", (char **) names->pdata);
-  evo_tokenizer_fail (evo_json_member (v, "type"), error, "the %s \"%s\" is not supported; known are Sequence, %s%s", what, type, all, hint);
+  evo_tokenizer_fail (evo_json_member (v, "type"), error, "the %s \"%s\" is not supported; known are Sequence, %s%s", what, type, all,
+                      hint);
   return NULL;
 }
 

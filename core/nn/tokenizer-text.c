@@ -52,7 +52,9 @@ class_of_type (GUnicodeType type)
   }
 }
 
-enum { L = EVO_CHAR_LETTER | EVO_CHAR_WORD, N = EVO_CHAR_NUMBER | EVO_CHAR_WORD, S = EVO_CHAR_SPACE, P = EVO_CHAR_PUNCT, PW = P | EVO_CHAR_WORD };
+enum {
+  L = EVO_CHAR_LETTER | EVO_CHAR_WORD, N = EVO_CHAR_NUMBER | EVO_CHAR_WORD, S = EVO_CHAR_SPACE, P = EVO_CHAR_PUNCT, PW = P | EVO_CHAR_WORD
+};
 
 /* What compute_class gives (a test compares): most text is here. */
 const guint8 evo_ascii_classes[128] = {

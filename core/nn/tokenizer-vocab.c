@@ -135,7 +135,7 @@ evo_trie_clear (EvoTrie *t)
 static void
 put_child (EvoTrie *t, guint64 key, guint32 node)
 {
-  guint32 i = evo_trie_slot (t, key);
+  guint32 i = trie_slot (t, key);
 
   while (t->slots[i].node != 0)
     i = (i + 1) & (t->n_slots - 1);
@@ -168,7 +168,7 @@ new_child (EvoTrie *t, guint32 node, guchar byte)
   }
   if (2 * t->n_nodes > t->n_slots)
     grow_trie (t);
-  put_child (t, evo_trie_key (node, byte), child);
+  put_child (t, trie_key (node, byte), child);
   return child;
 }
 

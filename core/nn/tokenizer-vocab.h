@@ -66,13 +66,13 @@ void evo_trie_add (EvoTrie *t, const char *text, gsize n, gint32 value); /* n > 
 gsize evo_trie_longest (const EvoTrie *t, const char *text, gsize n, gint32 *value);
 
 static inline guint64
-evo_trie_key (guint32 node, guchar byte)
+trie_key (guint32 node, guchar byte)
 {
   return (guint64) node << 8 | byte;
 }
 
 static inline guint32
-evo_trie_slot (const EvoTrie *t, guint64 key)
+trie_slot (const EvoTrie *t, guint64 key)
 {
   return (guint32) ((key * t->seed) >> 32) & (t->n_slots - 1);
 }
@@ -81,11 +81,11 @@ evo_trie_slot (const EvoTrie *t, guint64 key)
 static inline guint32
 evo_trie_step (const EvoTrie *t, guint32 node, guchar byte)
 {
-  guint64 key = evo_trie_key (node, byte);
+  guint64 key = trie_key (node, byte);
 
   if (node == 0)
     return t->root[byte];
-  for (guint32 i = evo_trie_slot (t, key); t->slots[i].node != 0; i = (i + 1) & (t->n_slots - 1))
+  for (guint32 i = trie_slot (t, key); t->slots[i].node != 0; i = (i + 1) & (t->n_slots - 1))
     if (t->slots[i].key == key)
       return t->slots[i].node;
   return 0;

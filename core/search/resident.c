@@ -17,10 +17,9 @@ struct EvoResident {
 static EvoTokenizer *
 open_tokenizer (EvoModels *models, const EvoNode *node, GError **error)
 {
-  EvoStore *store = evo_models_get_store (models, evo_models_get_layout (models, node)->source);
-  const char *path = evo_store_get_path (store);
+  g_autofree char *folder = evo_models_dup_folder (models, node);
 
-  return g_file_test (path, G_FILE_TEST_IS_DIR) ? evo_tokenizer_open (path, error) : NULL;
+  return folder == NULL ? NULL : evo_tokenizer_open (folder, error);
 }
 
 EvoResident *
@@ -63,6 +62,12 @@ keep (gpointer data, guint64 offset, gconstpointer bytes, gsize n, GError **erro
   return TRUE;
 }
 
+static gboolean
+pass_over (gpointer data, guint64 offset, gconstpointer bytes, gsize n, GError **error)
+{
+  return TRUE;
+}
+
 /* A stored tensor goes to the model as it lies in the mapping. */
 static gconstpointer
 stored_bytes (EvoResident *r, const EvoNode *node, const EvoLayoutTensor *t, EvoDtype dtype, int *at)
@@ -84,15 +89,14 @@ fill_tensor (EvoResident *r, EvoMergeContext *c, const EvoNode *node, guint t, E
   int at = -1;
   gconstpointer bytes = stored_bytes (r, node, l, dtype, &at);
 
-  if (bytes == NULL) {
-    if (n > r->n_buffer) {
-      g_free (r->buffer);
-      r->buffer = g_malloc (n);
-      r->n_buffer = n;
-    }
-    if (!evo_materialize (c, node, t, dtype, keep, r, error))
-      return FALSE;
+  if (bytes == NULL && n > r->n_buffer) {
+    g_free (r->buffer);
+    r->buffer = g_malloc (n);
+    r->n_buffer = n;
   }
+  /* stored weights are only looked at: whether they are numbers */
+  if (!evo_materialize (c, node, t, dtype, bytes == NULL ? keep : pass_over, r, error))
+    return FALSE;
   if (!evo_text_model_set_tensor (r->text, &l->role, l->shape.name, dtype, l->shape.n_dims, l->shape.dims, bytes != NULL ? bytes : r->buffer,
                                   error))
     return FALSE;

@@ -210,7 +210,7 @@ evo_run_recipe (const EvoRun *run, const EvoNode *node, const double *x, gint64 
 {
   g_autofree double *genes = genes_of (run, node, x, NULL);
 
-  return evo_graph_to_recipe (run->graph, evo_node_model (node), genes, trial, path_of_search, (gpointer) run,
+  return evo_graph_to_recipe (run->graph, node, genes, trial, path_of_search, (gpointer) run,
                               evo_models_get_n_layers (run->models));
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * pipeline.c - whatever bytes come, a pipeline is refused in one line, or written again it is the same, and so are the recipes of its models.
  *
- * What follows a NUL byte is a --set argument.
+ * What follows a NUL byte is a --set argument. Bytes that begin with 1 are edits: each next four say which value of a good pipeline gives way to
+ * which other one. So most of what is tried is JSON, and wrong only in what it means.
  */
 #include "tests/fuzz/driver.h"
 
@@ -12,6 +13,73 @@ enum { N_LAYERS = 5 };
 
 static gsize n_good, n_bad, n_recipes;
 static EvoRegistry *registry;
+
+static const char good[] =
+  "{\"evopipe\": 1, \"title\": \"t\", \"note\": \"n\", \"seed\": 3, \"nodes\": {"
+  "\"a\": {\"use\": \"model.llm\", \"path\": \"m/a\"}, \"b\": {\"use\": \"model.llm\", \"path\": \"m/b\", \"dtype\": \"bf16\"},"
+  "\"mix\": {\"use\": \"merge.ties\", \"base\": \"b\", \"normalize\": {\"choice\": [true, false]}, \"vote\": {\"choice\": [\"plain\", \"weighted\"],"
+  " \"per\": \"group:2\"}, \"density\": {\"evolve\": [0.1, 1], \"log\": true, \"per\": \"control:3\", \"start\": 0.5, \"sigma\": 0.2}, \"in\": ["
+  "{\"from\": \"a\", \"weight\": {\"evolve\": true, \"name\": \"w\", \"simplex\": \"s\", \"total\": 2, \"per\": \"layer\"}},"
+  "{\"from\": \"a\", \"weight\": {\"evolve\": [0, 3], \"simplex\": \"s\", \"total\": 2, \"per\": \"layer\"}}]},"
+  "\"dare\": {\"use\": \"merge.dare-ties\", \"base\": \"a\", \"masks\": \"trial\", \"seed\": 4, \"lambda\": {\"@attn\": 0.5, \"@layers:0-2\": [0, 1],"
+  " \"*\": 1}, \"in\": [\"b\", {\"from\": \"b\", \"density\": [0.1, 0.9], \"note\": \"y\"}]},"
+  "\"hit\": {\"use\": \"evaluator.exact-match\", \"in\": \"mix\", \"data\": \"d.jsonl\", \"shuffle\": true, \"limit\": 3, \"stop\": [\"x\"]},"
+  "\"val\": {\"use\": \"evaluator.perplexity\", \"in\": [\"mix\"], \"data\": \"v.txt\", \"format\": \"lines\", \"template\": \"t.txt\"},"
+  "\"ps\": {\"use\": \"optimizer.cma-es\", \"maximize\": {\"from\": \"hit\", \"weight\": 2}, \"minutes\": 1.5, \"stall\": 3,"
+  " \"sample\": {\"items\": 2, \"per\": \"generation\"}, \"validate\": \"val\", \"start_from\": [{\"w[embed]\": 1}]},"
+  "\"two\": {\"use\": \"merge.slerp\", \"in\": [\"ps\", \"mix\"], \"t\": {\"evolve\": [0, 1], \"per\": [\"@attn\", \"*\"]}},"
+  "\"h2\": {\"use\": \"evaluator.choice\", \"in\": \"two\", \"data\": \"c.csv\", \"columns\": [\"q\", \"a\"], \"sample\": 9},"
+  "\"s2\": {\"use\": \"optimizer.random\", \"maximize\": [\"h2\"], \"trials\": 7},"
+  "\"exam\": {\"use\": \"evaluator.exact-match\", \"in\": [\"s2\", \"ps\", \"dare\"], \"data\": \"e.tsv\", \"against\": \"ps\"}},"
+  "\"save\": {\"s2\": \"out\", \"dare\": {\"path\": \"o\", \"dtype\": \"f16\", \"shard_size\": \"5MB\"}}}";
+
+/* All values below v, v first. */
+static void
+collect (const EvoJson *v, GPtrArray *out)
+{
+  g_ptr_array_add (out, (gpointer) v);
+  for (guint i = 0; i < evo_json_size (v); i++)
+    collect (evo_json_at (v, i), out);
+}
+
+static void
+write_edited (EvoJsonWriter *w, const EvoJson *v, const EvoJson *from, const EvoJson *to)
+{
+  gboolean is_object = evo_json_kind (v) == EVO_JSON_OBJECT;
+
+  if (v == from || evo_json_size (v) == 0) {
+    evo_json_add_value (w, v == from ? to : v);
+    return;
+  }
+  (is_object ? evo_json_begin_object : evo_json_begin_array) (w);
+  for (guint i = 0; i < evo_json_size (v); i++) {
+    if (is_object)
+      evo_json_add_key (w, evo_json_key (evo_json_at (v, i)));
+    write_edited (w, evo_json_at (v, i), from, to);
+  }
+  (is_object ? evo_json_end_object : evo_json_end_array) (w);
+}
+
+static char *
+edit (const uint8_t *data, size_t n)
+{
+  g_autoptr (GString) text = g_string_new (good);
+
+  for (size_t at = 1; at + 4 <= n && at < 64 && text->len < 1 << 16; at += 4) {
+    g_autoptr (EvoJsonDoc) doc = evo_json_parse (text->str, -1, "edited", EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, NULL);
+    g_autoptr (GPtrArray) values = g_ptr_array_new ();
+    EvoJsonWriter w;
+
+    if (doc == NULL)
+      break; /* nested too deep by now */
+    collect (evo_json_root (doc), values);
+    g_string_truncate (text, 0);
+    evo_json_writer_init (&w, text, FALSE);
+    write_edited (&w, evo_json_root (doc), values->pdata[(data[at] << 8 | data[at + 1]) % values->len],
+                  values->pdata[(data[at + 2] << 8 | data[at + 3]) % values->len]);
+  }
+  return g_strdup (text->str);
+}
 
 static void
 check_message (const GError *error)
@@ -106,7 +174,11 @@ fuzz_one (const uint8_t *data, size_t n)
 
   if (registry == NULL)
     registry = evo_registry_new ();
-  if (length < n)
+  if (n > 0 && data[0] == 1) {
+    g_free (text);
+    text = edit (data, n);
+    length = strlen (text);
+  } else if (length < n)
     sets[0] = set = g_strndup ((const char *) data + length + 1, n - length - 1);
   g = evo_graph_new_from_text (text, (gssize) length, "fuzz", "/here", registry, &options, &error);
   if (g == NULL) {

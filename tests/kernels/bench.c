@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * bench.c - times each slot of each table, beside what this machine's memory and arithmetic units can do: test-kernels --bench.
  *
- * Merge kernels run on slices of 65536 elements, as the host calls them (in the second-level cache); figures are the best of several rounds.
+ * Merge kernels run on slices of 65536 elements, as the host calls them (in the second-level cache). Figures are the best of several rounds.
  */
 #include "kernels.h"
 
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { N = 65536, MAX_TABLES = 4, VOCABULARY = 32000 };
+enum { N = 65536, MAX_TABLES = 4, VOCABULARY = 1408, FAR = 1 << 27 };
 
 typedef struct {
   const EvoKernels *k;
@@ -107,36 +107,28 @@ seconds (void (*run) (gpointer), gpointer data)
 
 #if defined(__x86_64__)
 
-typedef float Wide __attribute__ ((vector_size (64)));
-typedef float Narrow __attribute__ ((vector_size (32)));
 enum { CHAINS = 12, STEPS = 4096 };
 
-__attribute__ ((target ("avx512f"), optimize ("O3"))) static void
+#define CHAIN(r, n) "vfmadd231ps %%" r "15, %%" r "15, %%" r #n "\n\t"
+#define TWELVE(r) CHAIN (r, 0) CHAIN (r, 1) CHAIN (r, 2) CHAIN (r, 3) CHAIN (r, 4) CHAIN (r, 5) \
+                  CHAIN (r, 6) CHAIN (r, 7) CHAIN (r, 8) CHAIN (r, 9) CHAIN (r, 10) CHAIN (r, 11)
+#define USED "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm15"
+
+/* Zeros first: what the registers hold must not be denormal numbers. */
+static void
 fused_512 (gpointer data)
 {
-  Wide s[CHAINS] = { 0 }, x = { 0 }, total = { 0 };
-
+  __asm__ volatile ("vzeroall" : : : USED);
   for (guint i = 0; i < STEPS; i++)
-#pragma GCC unroll 12
-    for (guint j = 0; j < CHAINS; j++)
-      __asm__ volatile ("vfmadd231ps %1, %1, %0" : "+v"(s[j]) : "v"(x));
-  for (guint j = 0; j < CHAINS; j++)
-    total += s[j];
-  sink = (double) total[0];
+    __asm__ volatile (TWELVE ("zmm") : : : USED);
 }
 
-__attribute__ ((target ("avx2,fma"), optimize ("O3"))) static void
+static void
 fused_256 (gpointer data)
 {
-  Narrow s[CHAINS] = { 0 }, x = { 0 }, total = { 0 };
-
+  __asm__ volatile ("vzeroall" : : : USED);
   for (guint i = 0; i < STEPS; i++)
-#pragma GCC unroll 12
-    for (guint j = 0; j < CHAINS; j++)
-      __asm__ volatile ("vfmadd231ps %1, %1, %0" : "+x"(s[j]) : "x"(x));
-  for (guint j = 0; j < CHAINS; j++)
-    total += s[j];
-  sink = (double) total[0];
+    __asm__ volatile (TWELVE ("ymm") : : : USED);
 }
 
 /* four independent products of full tiles: zeros take as long as anything else */
@@ -259,11 +251,14 @@ bench_product (const EvoKernels *k, EvoWeightType type, gsize m, gsize n_rows, g
 }
 
 static const struct { EvoWeightType type; gsize m, n_rows, n_cols; } products[] = {
-  { EVO_WEIGHT_BF16, 360, 256, 128 }, { EVO_WEIGHT_BF16, 360, 128, 128 }, { EVO_WEIGHT_BF16, 360, 768, 128 }, { EVO_WEIGHT_BF16, 360, 128, 384 },
-  { EVO_WEIGHT_BF16, 64, 768, 128 }, { EVO_WEIGHT_BF16, 50, 768, 128 }, { EVO_WEIGHT_BF16, 50, 128, 384 }, { EVO_WEIGHT_BF16, 64, 1408, 128 },
-  { EVO_WEIGHT_BF16, 1, 768, 128 }, { EVO_WEIGHT_BF16, 1, 2048, 2048 }, { EVO_WEIGHT_BF16, 1, 5632, 2048 }, { EVO_WEIGHT_BF16, 1, VOCABULARY, 2048 },
-  { EVO_WEIGHT_BF16, 512, 2048, 2048 }, { EVO_WEIGHT_BF16, 512, 2048, 5632 }, { EVO_WEIGHT_F32, 360, 256, 128 }, { EVO_WEIGHT_F32, 512, 2048, 2048 },
-  { EVO_WEIGHT_F32, 1, 5632, 2048 }, { EVO_WEIGHT_F16, 512, 2048, 2048 }, { EVO_WEIGHT_F16, 1, 5632, 2048 }
+  /* a small model's prompts and decoding */
+  { EVO_WEIGHT_BF16, 360, 256, 128 }, { EVO_WEIGHT_BF16, 360, 128, 128 }, { EVO_WEIGHT_BF16, 360, 768, 128 },
+  { EVO_WEIGHT_BF16, 360, 128, 384 }, { EVO_WEIGHT_BF16, 50, 768, 128 }, { EVO_WEIGHT_BF16, 50, 128, 384 },
+  { EVO_WEIGHT_BF16, 64, VOCABULARY, 128 }, { EVO_WEIGHT_F32, 360, 256, 128 },
+  /* one of 1.1e9 parameters */
+  { EVO_WEIGHT_BF16, 1, 2048, 2048 }, { EVO_WEIGHT_BF16, 1, 5632, 2048 }, { EVO_WEIGHT_BF16, 1, 32000, 2048 },
+  { EVO_WEIGHT_F16, 1, 5632, 2048 }, { EVO_WEIGHT_F32, 1, 5632, 2048 }, { EVO_WEIGHT_BF16, 512, 2048, 2048 },
+  { EVO_WEIGHT_BF16, 512, 2048, 5632 }, { EVO_WEIGHT_F16, 512, 2048, 2048 }, { EVO_WEIGHT_F32, 512, 2048, 2048 }
 };
 
 static void
@@ -296,7 +291,8 @@ run_attend_many (gpointer data)
   Attention *a = data;
   const gsize ld = a->n_heads * a->head_dim;
 
-  a->k->attend_many (a->y, ld, a->q, ld, a->n_q, a->n_heads, a->keys, a->values, 2 * a->head_dim, a->n_keys, 1, a->head_dim, 0.2, a->scratch);
+  a->k->attend_many (a->y, ld, a->q, ld, a->n_q, a->n_heads, a->keys, a->values, 2 * a->head_dim, a->n_keys, 1, a->head_dim, 0.2,
+                     a->scratch);
 }
 
 static void
@@ -307,8 +303,8 @@ run_attend (gpointer data)
 
   for (gsize i = 0; i < a->n_q; i++)
     for (gsize h = 0; h < a->n_heads; h++)
-      a->k->attend (a->y + i * ld + h * a->head_dim, a->q + i * ld + h * a->head_dim, a->keys, a->values, 2 * a->head_dim, a->n_keys + i, a->head_dim,
-                    0.2, a->scratch);
+      a->k->attend (a->y + i * ld + h * a->head_dim, a->q + i * ld + h * a->head_dim, a->keys, a->values, 2 * a->head_dim,
+                    a->n_keys + i, a->head_dim, 0.2, a->scratch);
 }
 
 static void
@@ -334,22 +330,51 @@ bench_attention (const EvoKernels *const *table, guint n_tables, const Data *d)
   }
 }
 
+static float *
+aligned_numbers (guint32 seed)
+{
+  g_autofree float *x = test_numbers (N, seed, FALSE);
+
+  return memcpy (g_aligned_alloc (N, sizeof (float), 64), x, N * sizeof (float));
+}
+
+/* What one core reads from memory: the limit of a product with one row. */
+static void
+run_read (gpointer data)
+{
+  const float *x = data;
+
+  for (gsize i = 0; i < FAR; i += N)
+    sink = evo_kernels_get ()->sum (x + i, N);
+}
+
+static void
+bench_memory (void)
+{
+  float *x = g_aligned_alloc0 (FAR, sizeof (float), 64);
+
+  memset (x, 1, FAR * sizeof (float));
+  printf ("one core reads %.1f GB/s from %d MiB\n\n", (double) FAR * 4 / seconds (run_read, x) * 1e-9, FAR >> 18);
+  g_aligned_free (x);
+}
+
 int
 test_bench (void)
 {
   const EvoKernels *table[MAX_TABLES] = { &evo_kernels_ref };
   g_autofree guint64 *count = g_new0 (guint64, 65536);
-  g_autofree guint16 *h = g_new0 (guint16, N);
-  g_autofree float *a = test_numbers (N, 1, FALSE), *b = test_numbers (N, 2, FALSE), *c = test_numbers (N, 3, FALSE);
-  g_autofree float *y = g_new0 (float, N), *z = g_new0 (float, N);
-  Data d = { NULL, a, b, c, y, z, h, count };
+  Data d = { NULL, aligned_numbers (1), aligned_numbers (2), aligned_numbers (3), aligned_numbers (4), aligned_numbers (5),
+             (guint16 *) aligned_numbers (6), count };
   guint n_tables = 1;
 
   for (; n_tables < MAX_TABLES && test_table (n_tables - 1) != NULL; n_tables++)
     table[n_tables] = test_table (n_tables - 1);
   printf ("%s\n\n", evo_kernels_numerics ());
+  bench_memory ();
   bench_slots (table, n_tables, &d);
   bench_products (table, n_tables);
   bench_attention (table, n_tables, &d);
+  for (gsize i = 0; i < 6; i++)
+    g_aligned_free (((gpointer[]){ (gpointer) d.a, (gpointer) d.b, (gpointer) d.c, d.y, d.z, d.h })[i]);
   return 0;
 }

@@ -13,7 +13,7 @@
 #include "core/kernels/x86/lanes.h"
 #include "core/kernels/x86/transpose.h"
 
-enum { ROWS = 4, BLOCKS = LANES == 16 ? 4 : 2, GROUPS = LANES == 16 ? 2 : 1 }; /* ROWS x BLOCKS and ROWS x GROUPS x 2 sums fit the registers */
+enum { ROWS = 4, BLOCKS = LANES == 16 ? 4 : 2, GROUPS = LANES == 16 ? 2 : 1 }; /* ROWS x BLOCKS, ROWS x GROUPS x 2: registers */
 
 typedef struct {
   const float *k, *v;

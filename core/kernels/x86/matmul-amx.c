@@ -15,14 +15,9 @@
 #include "core/kernels/x86/lanes.h"
 
 enum { SIDE = 16, DEPTH = 32, TILE_BYTES = 1024, PARTS = 3, PADDED_ROWS = 64 };
-#ifndef PR
-#define PR 96
-#endif
-#ifndef PT
-#define PT 64
-#endif
-enum { PANEL_ROWS = PR, PANEL_TILES = PT };     /* of x, split: 96 rows x 2048 columns x 6 bytes stay in a second-level cache of 2 MiB */
-enum { GROUP_BYTES = 256 * 1024 };              /* of W, beside it */
+/* Of x, split: 96 rows x 2048 columns x 6 bytes stay in a second-level cache of 2 MiB beside GROUP_BYTES of W. Where 32 rows and what is
+ * read of W fit the first level, panels are as short as that. */
+enum { PANEL_ROWS = 96, PANEL_TILES = 64, SHORT_ROWS = 32, SHORT_TILES = 5, GROUP_BYTES = 256 * 1024, SMALL_W = 1024 * 1024 };
 
 /* The slots of the next lower table, for what has no tiles. */
 #define FALLBACK_(slot) __typeof__ (*((EvoKernels *) 0)->slot) evo_avx512_##slot;
@@ -133,12 +128,19 @@ split_panel (char *to, const float *x, size_t ldx, size_t m, size_t n_cols)
 
 /* ------------------------------------------------------------------ tiles */
 
-/* Intel SDM vol. 1, 18.3: palette 1. Tiles 0..3 are y, 4..6 x, 7 (and 6) W. The tiles of x and y for the second 16 rows of x may have fewer. */
+/* Intel SDM vol. 1, 18.3: palette 1. Tiles 0..3 are y, 4..6 x, 7 (and 6) W. Those of the second 16 rows of x may have fewer. */
 typedef struct {
   uint8_t palette, start_row, reserved[14];
   uint16_t bytes_per_row[16];
   uint8_t rows[16];
 } TileConfig;
+
+INLINE void
+configure (const TileConfig *c)
+{
+  __asm__ volatile ("" : : "r"(c) : "memory"); /* GCC's tile configuration says that it reads the first 8 bytes only */
+  _tile_loadconfig (c);
+}
 
 /* Two by two: rows 0..15 (first) and 16..31 (second) of x. */
 static void
@@ -150,7 +152,7 @@ configure_square (size_t first, size_t second)
     c.bytes_per_row[i] = 64;
     c.rows[i] = i == 6 || i == 7 ? SIDE : (uint8_t) (i == 2 || i == 3 || i == 5 ? second : first);
   }
-  _tile_loadconfig (&c);
+  configure (&c);
 }
 
 /* One by four */
@@ -163,7 +165,7 @@ configure_strip (size_t rows)
     c.bytes_per_row[i] = 64;
     c.rows[i] = i == 7 ? SIDE : (uint8_t) rows;
   }
-  _tile_loadconfig (&c);
+  configure (&c);
 }
 
 typedef struct {
@@ -177,80 +179,136 @@ typedef struct {
   int begins;        /* y holds nothing yet */
 } Product;
 
+/* The CPU lets its 512-bit floating-point units sleep some 1500 cycles after their last use, tile instructions not counted, and the first
+ * store of a tile then waits 1200 cycles for them (Sapphire Rapids, measured: a third of the time at 384 columns). One addition now and
+ * then keeps them awake. */
+enum { AWAKE_TILES = 4 };
+
+INLINE void
+stay_awake (void)
+{
+  __asm__ volatile ("vpxord %%zmm16, %%zmm16, %%zmm16\n\tvaddps %%zmm16, %%zmm16, %%zmm16" : : : "xmm16");
+}
+
+INLINE void
+prefetch_tile (const char *p)
+{
+  for (unsigned line = 0; line < TILE_BYTES; line += 64)
+    _mm_prefetch (p + line, _MM_HINT_T0);
+}
+
+INLINE void
+load_y (const Product *p, float *third, float *fourth, size_t second)
+{
+  const size_t stride = p->ldy * sizeof (float);
+
+  __asm__ volatile ("" : : : "memory"); /* GCC's tile loads do not say that they read memory: x and y must be there now */
+  if (p->begins) {
+    _tile_zero (0);
+    _tile_zero (1);
+    _tile_zero (2);
+    _tile_zero (3);
+  } else {
+    _tile_loadd (0, p->y, stride);
+    _tile_loadd (1, p->y + second, stride);
+    _tile_loadd (2, third, stride);
+    _tile_loadd (3, fourth, stride);
+  }
+}
+
+INLINE void
+store_y (const Product *p, float *third, float *fourth, size_t second)
+{
+  const size_t stride = p->ldy * sizeof (float);
+
+  _tile_stored (0, p->y, stride);
+  _tile_stored (1, p->y + second, stride);
+  _tile_stored (2, third, stride);
+  _tile_stored (3, fourth, stride);
+}
+
+/* 32 columns of 32 rows of x and 32 rows of W; far: they come from the second-level cache, so the next are asked for now */
+INLINE void
+step_square (const char *x, size_t next_x, const char *w, size_t next_w, int far)
+{
+  _tile_loadd (6, w, 64);
+  _tile_loadd (7, w + next_w, 64);
+  if (far) {
+    prefetch_tile (w + 2 * TILE_BYTES);
+    prefetch_tile (w + next_w + 2 * TILE_BYTES);
+  }
+#pragma GCC unroll 3
+  for (unsigned part = 0; part < PARTS; part++, x += TILE_BYTES) {
+    _tile_loadd (4, x, 64);
+    _tile_dpbf16ps (0, 4, 6);
+    _tile_dpbf16ps (1, 4, 7);
+    if (far)
+      prefetch_tile (x + PARTS * TILE_BYTES);
+    _tile_loadd (5, x + next_x, 64);
+    _tile_dpbf16ps (2, 5, 6);
+    _tile_dpbf16ps (3, 5, 7);
+    if (far)
+      prefetch_tile (x + next_x + PARTS * TILE_BYTES);
+  }
+}
+
+INLINE void
+add_squares (const Product *p, int far)
+{
+  for (size_t t = 0; t < p->tiles;) {
+    const size_t end = at_most (t + AWAKE_TILES, p->tiles);
+
+    stay_awake ();
+    for (; t < end; t++)
+      step_square (p->x + t * PARTS * TILE_BYTES, p->next_x, p->w + t * TILE_BYTES, p->next_w, far);
+  }
+}
+
 static void
 multiply_square (const Product *p)
 {
-  const size_t stride = p->ldy * sizeof (float);
-  float *second = p->y + SIDE * p->ldy;
+  float *lower = p->y + SIDE * p->ldy;
 
-  if (p->begins) {
-    _tile_zero (0);
-    _tile_zero (1);
-    _tile_zero (2);
-    _tile_zero (3);
-  } else {
-    _tile_loadd (0, p->y, stride);
-    _tile_loadd (1, p->y + SIDE, stride);
-    _tile_loadd (2, second, stride);
-    _tile_loadd (3, second + SIDE, stride);
-  }
-  for (size_t t = 0; t < p->tiles; t++) {
-    const char *x = p->x + t * PARTS * TILE_BYTES, *w = p->w + t * TILE_BYTES;
-
-    _tile_loadd (6, w, 64);
-    _tile_loadd (7, w + p->next_w, 64);
-    for (unsigned part = 0; part < PARTS; part++, x += TILE_BYTES) {
-      _tile_loadd (4, x, 64);
-      _tile_loadd (5, x + p->next_x, 64);
-      _tile_dpbf16ps (0, 4, 6);
-      _tile_dpbf16ps (1, 4, 7);
-      _tile_dpbf16ps (2, 5, 6);
-      _tile_dpbf16ps (3, 5, 7);
-    }
-  }
-  _tile_stored (0, p->y, stride);
-  _tile_stored (1, p->y + SIDE, stride);
-  _tile_stored (2, second, stride);
-  _tile_stored (3, second + SIDE, stride);
+  load_y (p, lower, lower + SIDE, SIDE);
+  if (p->tiles <= SHORT_TILES)
+    add_squares (p, 0);
+  else
+    add_squares (p, 1);
+  store_y (p, lower, lower + SIDE, SIDE);
 }
 
-/* 16 rows of x or fewer against 64 rows of W */
-static void
-multiply_strip (const Product *p)
-{
-  const size_t stride = p->ldy * sizeof (float);
-
-  if (p->begins) {
-    _tile_zero (0);
-    _tile_zero (1);
-    _tile_zero (2);
-    _tile_zero (3);
-  } else {
-    _tile_loadd (0, p->y, stride);
-    _tile_loadd (1, p->y + SIDE, stride);
-    _tile_loadd (2, p->y + 2 * SIDE, stride);
-    _tile_loadd (3, p->y + 3 * SIDE, stride);
-  }
 #define MULTIPLY_COLUMN(n) \
-  _tile_loadd (7, w + n * p->next_w, 64); \
+  _tile_loadd (7, w + n * next_w, 64); \
+  prefetch_tile (w + n * next_w + 2 * TILE_BYTES); \
   _tile_dpbf16ps (n, 4, 7); \
   _tile_dpbf16ps (n, 5, 7); \
   _tile_dpbf16ps (n, 6, 7)
-  for (size_t t = 0; t < p->tiles; t++) {
-    const char *x = p->x + t * PARTS * TILE_BYTES, *w = p->w + t * TILE_BYTES;
 
-    _tile_loadd (4, x, 64);
-    _tile_loadd (5, x + TILE_BYTES, 64);
-    _tile_loadd (6, x + 2 * TILE_BYTES, 64);
-    MULTIPLY_COLUMN (0);
-    MULTIPLY_COLUMN (1);
-    MULTIPLY_COLUMN (2);
-    MULTIPLY_COLUMN (3);
+/* 32 columns of 16 rows of x and 64 rows of W */
+INLINE void
+step_strip (const char *x, const char *w, size_t next_w)
+{
+  _tile_loadd (4, x, 64);
+  _tile_loadd (5, x + TILE_BYTES, 64);
+  _tile_loadd (6, x + 2 * TILE_BYTES, 64);
+  MULTIPLY_COLUMN (0);
+  MULTIPLY_COLUMN (1);
+  MULTIPLY_COLUMN (2);
+  MULTIPLY_COLUMN (3);
+}
+
+static void
+multiply_strip (const Product *p)
+{
+  load_y (p, p->y + 2 * SIDE, p->y + 3 * SIDE, SIDE);
+  for (size_t t = 0; t < p->tiles;) {
+    const size_t end = at_most (t + AWAKE_TILES, p->tiles);
+
+    stay_awake ();
+    for (; t < end; t++)
+      step_strip (p->x + t * PARTS * TILE_BYTES, p->w + t * TILE_BYTES, p->next_w);
   }
-  _tile_stored (0, p->y, stride);
-  _tile_stored (1, p->y + SIDE, stride);
-  _tile_stored (2, p->y + 2 * SIDE, stride);
-  _tile_stored (3, p->y + 3 * SIDE, stride);
+  store_y (p, p->y + 2 * SIDE, p->y + 3 * SIDE, SIDE);
 }
 
 /* The last rows of W do not fill the tiles: the products go by a place of their own. */
@@ -330,14 +388,16 @@ KERNEL (matmul) (float *y, size_t ldy, const float *x, size_t ldx, size_t m, con
                  size_t n_cols, size_t row0, size_t row1, void *scratch)
 {
   const size_t all_tiles = up_to (n_cols, DEPTH) / DEPTH;
+  const int is_short = all_tiles <= SHORT_TILES && all_tiles * DEPTH * (row1 - row0) * sizeof (uint16_t) <= SMALL_W;
+  const size_t panel_rows = is_short ? SHORT_ROWS : PANEL_ROWS;
 
   if (type != EVO_WEIGHT_BF16 || n_cols == 0) {
     evo_avx512_matmul (y, ldy, x, ldx, m, packed, type, n_rows, n_cols, row0, row1, scratch);
     return;
   }
-  for (size_t i = 0; i < m; i += PANEL_ROWS)
+  for (size_t i = 0; i < m; i += panel_rows)
     for (size_t t = 0; t < all_tiles; t += PANEL_TILES) {
-      const size_t rows = at_most (m - i, PANEL_ROWS), tiles = at_most (all_tiles - t, PANEL_TILES);
+      const size_t rows = at_most (m - i, panel_rows), tiles = at_most (all_tiles - t, PANEL_TILES);
       const Product p = { y + i * ldy, ldy, scratch, tiles * PARTS * TILE_BYTES, (const char *) packed + t * TILE_BYTES,
                           all_tiles * TILE_BYTES, tiles, t == 0 };
 
