@@ -42,9 +42,10 @@ typedef struct {
   void (*uniform) (float *u, uint64_t seed, int64_t first, size_t n);
   /* y = u < density ? x * scale : 0, u as above, compared in double (masks are nested as density moves) */
   void (*keep_random) (float *y, const float *x, uint64_t seed, int64_t first, double density, double scale, size_t n);
-  /* Sign consensus of TIES (Yadav et al. 2023): s = sum_i w_i d_i; keep w_i d_i of the sign of s (0 counts as +, exact
-   * zeros never agree); y = their sum (s where s is a NaN), share = sum of the w_i kept (NULL: not wanted). d: [n_in][n] */
-  void (*elect) (float *y, float *share, const float *const *d, const double *w, unsigned n_in, size_t n);
+  /* Sign consensus of TIES (Yadav et al. 2023): s = sum_i v_i d_i; input i agrees where v_i d_i has the sign of s (0 counts as +, exact
+   * zeros never agree); y = sum of w_i d_i of those that agree (s where s is a NaN), share = sum of their w_i (NULL: not wanted).
+   * d: [n_in][n]; v, w: [n_in], v NULL: the vote is by w */
+  void (*elect) (float *y, float *share, const float *const *d, const double *w, const double *v, unsigned n_in, size_t n);
 
   /* --- sums: 16 double lanes by (index mod 16), joined in lane order */
   double (*sum) (const float *x, size_t n);

@@ -32,8 +32,9 @@ check_command (int argc, char **argv)
 {
   g_autoptr (GPtrArray) sets = g_ptr_array_new (), files = g_ptr_array_new ();
   gint64 seed = -1, jobs = 1, threads = 0;
-  const EvoOption table[] = { { "--set", EVO_OPTION_LIST, sets, 0, 0 }, { "--seed", EVO_OPTION_INTEGER, &seed, 0, (G_GINT64_CONSTANT (1) << 53) - 1 },
-                              { "--jobs", EVO_OPTION_INTEGER, &jobs, 1, 256 }, { "--threads", EVO_OPTION_INTEGER, &threads, 1, 1024 } };
+  const EvoOption table[] = { EVO_SET_OPTION (sets), EVO_SEED_OPTION (&seed),
+                              { "--jobs", EVO_OPTION_INTEGER, &jobs, 1, 256, "N", "bounds for a run with so many jobs (1)" },
+                              EVO_THREADS_OPTION (&threads, "and so many threads each (all cores, shared among the jobs)") };
   g_auto (EvoOpened) opened = { NULL };
   g_autoptr (GError) error = NULL;
   gboolean help;
@@ -55,4 +56,4 @@ check_command (int argc, char **argv)
 }
 
 const EvoCommand evo_command_check = { "check", "FILE [--set NODE.PARAM=VALUE]… [--seed N] [--jobs N] [--threads N]",
-                                       "everything that can be said without reading weights", check_command };
+                                       "says everything that can be said without reading weights", check_command };

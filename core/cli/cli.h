@@ -14,6 +14,11 @@ typedef struct {
 extern const EvoCommand evo_command_run, evo_command_check, evo_command_inspect, evo_command_schema, evo_command_merge, evo_command_eval,
   evo_command_generate;
 
+/* What runs, checks and merges say of seeds. */
+#define EVO_SEED_OPTION(out) { "--seed", EVO_OPTION_INTEGER, (out), 0, (G_GINT64_CONSTANT (1) << 53) - 1, "N", "in place of the pipeline's seed" }
+#define EVO_SET_OPTION(out) { "--set", EVO_OPTION_LIST, (out), 0, 0, "NODE.PARAM=VALUE", "another value for this run; as often as needed" }
+#define EVO_THREADS_OPTION(out, text) { "--threads", EVO_OPTION_INTEGER, (out), 1, 1024, "N", text }
+
 /* Prints "evopipe: message" to stderr and returns the exit code of the error. */
 int evo_cli_fail (const GError *error);
 int evo_cli_usage (const EvoCommand *c, const char *format, ...) G_GNUC_PRINTF (2, 3); /* exit 2, with the usage line */
@@ -25,8 +30,9 @@ typedef struct {
   EvoOptionKind kind;
   gpointer out;        /* gboolean *, const char **, gint64 *, GPtrArray * */
   gint64 min, max;     /* INTEGER */
+  const char *value, *doc; /* for --help: "N"; NULL for a flag */
 } EvoOption;
-/* FALSE: a message was printed, exit 2. "--help" prints usage and sets *help. positional: GPtrArray of const char *. */
+/* FALSE: a message was printed, exit 2. "--help" prints usage and options and sets *help. positional: GPtrArray of const char *. */
 gboolean evo_cli_parse (const EvoCommand *c, const EvoOption *options, guint n, int argc, char **argv, GPtrArray *positional, gboolean *help);
 gboolean evo_cli_parse_size (const char *text, guint64 *out); /* "5GB", "300MB", "4096" */
 

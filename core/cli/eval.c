@@ -99,7 +99,7 @@ interval_of (EvoScorer *scorer, const double *values, gsize n)
 }
 
 static void
-print_result (EvoScorer *scorer, const char *use, const double *values, gsize n, gboolean json)
+print_json (EvoScorer *scorer, const char *use, const double *values, gsize n)
 {
   EvoInterval interval = interval_of (scorer, values, n);
   double score = evo_scorer_reduce (scorer, values, n), extra[8];
@@ -107,14 +107,32 @@ print_result (EvoScorer *scorer, const char *use, const double *values, gsize n,
   guint n_extra = evo_scorer_extra (scorer, values, n, &names, extra, G_N_ELEMENTS (extra));
   char a[EVO_NUMBER_TEXT], b[EVO_NUMBER_TEXT], c[EVO_NUMBER_TEXT];
 
-  if (json)
-    printf ("{\"evaluator\": \"%s\", \"score\": %s, \"low\": %s, \"high\": %s, \"n\": %" G_GSIZE_FORMAT, use, evo_number_text (score, a),
-            evo_number_text (interval.low, b), evo_number_text (interval.high, c), n);
-  else
-    printf ("%s  %.4f  (%.4f … %.4f)  %" G_GSIZE_FORMAT " items", use, score, interval.low, interval.high, n);
+  printf ("{\"evaluator\": \"%s\", \"score\": %s, \"low\": %s, \"high\": %s, \"n\": %" G_GSIZE_FORMAT, use, evo_number_text (score, a),
+          evo_number_text (interval.low, b), evo_number_text (interval.high, c), n);
   for (guint i = 0; i < n_extra; i++)
-    printf (json ? ", \"%s\": %s" : "  %s %s", names[i], evo_number_text (extra[i], a));
-  printf (json ? "}\n" : "\n");
+    printf (", \"%s\": %s", names[i], evo_number_text (extra[i], a));
+  puts ("}");
+}
+
+/* As the exam's table has it: shares of 0/1 items in percent. */
+static void
+print_text (EvoScorer *scorer, const char *use, const double *values, gsize n)
+{
+  gboolean binary = evo_scorer_is_binary (scorer);
+  EvoInterval interval = interval_of (scorer, values, n);
+  double unit = binary ? 100 : 1, extra[8];
+  int digits = binary ? 1 : 4;
+  const char *const *names;
+  guint n_extra = evo_scorer_extra (scorer, values, n, &names, extra, G_N_ELEMENTS (extra));
+
+  printf ("%s: %.*f%s  (95 %%: %.*f … %.*f)  %" G_GSIZE_FORMAT " item%s", use, digits, evo_scorer_reduce (scorer, values, n) * unit, binary ? " %" : "",
+          digits, interval.low * unit, digits, interval.high * unit, n, n == 1 ? "" : "s");
+  for (guint i = 0; i < n_extra; i++) {
+    g_autofree char *name = g_strdelimit (g_strdup (names[i]), "_", ' ');
+
+    printf ("  %s %.4g", name, extra[i]);
+  }
+  putchar ('\n');
 }
 
 static gboolean
@@ -142,7 +160,10 @@ evaluate (const EvoOpened *o, const char *use, guint threads, const char *sample
   g_ptr_array_set_size (answers, (gint) n);
   if (!good || !evo_scorer_run (scorer, evo_resident_get_text (resident), NULL, n, values, (char **) answers->pdata, error))
     return FALSE;
-  print_result (scorer, use, values, n, json);
+  if (json)
+    print_json (scorer, use, values, n);
+  else
+    print_text (scorer, use, values, n);
   return samples == NULL || write_samples (samples, values, evo_scorer_get_n_values (scorer), answers, error);
 }
 
@@ -153,9 +174,13 @@ eval_command (int argc, char **argv)
   const char *use = NULL, *samples = NULL;
   gint64 threads = g_get_num_processors ();
   gboolean json = FALSE, help;
-  const EvoOption table[] = { { "-u", EVO_OPTION_TEXT, &use, 0, 0 }, { "--use", EVO_OPTION_TEXT, &use, 0, 0 },
-                              { "--samples", EVO_OPTION_TEXT, &samples, 0, 0 }, { "--threads", EVO_OPTION_INTEGER, &threads, 1, 1024 },
-                              { "--json", EVO_OPTION_FLAG, &json, 0, 0 } };
+  const EvoOption table[] = {
+    { "-u", EVO_OPTION_TEXT, &use, 0, 0, "EVALUATOR", "evaluator.exact-match, ...; evopipe inspect EVALUATOR shows its PARAMs" },
+    { "--use", EVO_OPTION_TEXT, &use, 0, 0, "EVALUATOR", "the same" },
+    { "--samples", EVO_OPTION_TEXT, &samples, 0, 0, "F.jsonl", "write every item's score and answer" },
+    EVO_THREADS_OPTION (&threads, "threads (all cores)"),
+    { "--json", EVO_OPTION_FLAG, &json, 0, 0, NULL, "print one JSON object" },
+  };
   g_auto (EvoOpened) opened = { NULL };
   g_autoptr (GError) error = NULL;
 
@@ -173,4 +198,4 @@ eval_command (int argc, char **argv)
 }
 
 const EvoCommand evo_command_eval = { "eval", "MODEL -u EVALUATOR [PARAM=VALUE]… [--samples F.jsonl] [--threads N] [--json]",
-                                      "one evaluator on one model", eval_command };
+                                      "scores a model by one evaluator", eval_command };

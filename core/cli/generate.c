@@ -225,13 +225,19 @@ generate_command (int argc, char **argv)
   g_autoptr (GPtrArray) stop = g_ptr_array_new (), args = g_ptr_array_new ();
   Arguments a = { .max_tokens = 128, .beams = 1, .stop = stop };
   const EvoOption table[] = {
-    { "--max-tokens", EVO_OPTION_INTEGER, &a.max_tokens, 0, 1 << 20 }, { "--beams", EVO_OPTION_INTEGER, &a.beams, 1, 64 },
-    { "--top-k", EVO_OPTION_INTEGER, &a.top_k, 0, 1 << 20 }, { "--temperature", EVO_OPTION_TEXT, &a.temperature, 0, 0 },
-    { "--top-p", EVO_OPTION_TEXT, &a.top_p, 0, 0 }, { "--repetition-penalty", EVO_OPTION_TEXT, &a.penalty, 0, 0 },
-    { "--seed", EVO_OPTION_INTEGER, &a.seed, 0, (G_GINT64_CONSTANT (1) << 53) - 1 }, { "--stop", EVO_OPTION_LIST, stop, 0, 0 },
-    { "--ignore-eos", EVO_OPTION_FLAG, &a.ignore_eos, 0, 0 }, { "--ids", EVO_OPTION_TEXT, &a.ids, 0, 0 },
-    { "--json", EVO_OPTION_FLAG, &a.json, 0, 0 }, { "--logits", EVO_OPTION_TEXT, &a.logits, 0, 0 },
-    { "--threads", EVO_OPTION_INTEGER, &a.threads, 1, 1024 },
+    { "--max-tokens", EVO_OPTION_INTEGER, &a.max_tokens, 0, 1 << 20, "N", "tokens of an answer at most (128)" },
+    { "--beams", EVO_OPTION_INTEGER, &a.beams, 1, 64, "N", "beams of a beam search (1: none)" },
+    { "--temperature", EVO_OPTION_TEXT, &a.temperature, 0, 0, "T", "sample; 0: always the likeliest token (0)" },
+    { "--top-k", EVO_OPTION_INTEGER, &a.top_k, 0, 1 << 20, "N", "sample from so many of the likeliest (0: from all)" },
+    { "--top-p", EVO_OPTION_TEXT, &a.top_p, 0, 0, "P", "sample from the likeliest that make up this probability (1)" },
+    { "--repetition-penalty", EVO_OPTION_TEXT, &a.penalty, 0, 0, "R", "divide the logits of tokens that were there before (1)" },
+    { "--seed", EVO_OPTION_INTEGER, &a.seed, 0, (G_GINT64_CONSTANT (1) << 53) - 1, "N", "of sampling (0)" },
+    { "--stop", EVO_OPTION_LIST, stop, 0, 0, "S", "an answer ends before this text; as often as needed" },
+    { "--ignore-eos", EVO_OPTION_FLAG, &a.ignore_eos, 0, 0, NULL, "go on after the end-of-text token" },
+    { "--ids", EVO_OPTION_TEXT, &a.ids, 0, 0, "I,I,…", "token ids in place of a prompt" },
+    { "--json", EVO_OPTION_FLAG, &a.json, 0, 0, NULL, "one JSON object a prompt: ids, texts, log-probabilities, why it ended" },
+    { "--logits", EVO_OPTION_TEXT, &a.logits, 0, 0, "F", "write logits and hidden states of the prompt, a safetensors file" },
+    EVO_THREADS_OPTION (&a.threads, "threads (all cores)"),
   };
   g_autoptr (GError) error = NULL;
   gboolean help;
@@ -255,5 +261,5 @@ generate_command (int argc, char **argv)
 
 const EvoCommand evo_command_generate = {
   "generate", "MODEL PROMPT… [--max-tokens N] [--beams N] [--temperature T] [--top-k N] [--top-p P] [--repetition-penalty R] [--seed N] [--stop S]… "
-  "[--ignore-eos] [--ids I,I,…] [--json] [--logits F] [--threads N]", "look at what a model says", generate_command
+  "[--ignore-eos] [--ids I,I,…] [--json] [--logits F] [--threads N]", "shows what a model says", generate_command
 };

@@ -111,10 +111,12 @@ merge_command (int argc, char **argv)
 {
   g_autoptr (GPtrArray) sets = g_ptr_array_new (), files = g_ptr_array_new ();
   MergeArguments a = { .seed = -1 };
-  const EvoOption table[] = { { "--set", EVO_OPTION_LIST, sets, 0, 0 }, { "--dtype", EVO_OPTION_TEXT, &a.dtype, 0, 0 },
-                              { "--shard-size", EVO_OPTION_TEXT, &a.shard, 0, 0 },
-                              { "--seed", EVO_OPTION_INTEGER, &a.seed, 0, (G_GINT64_CONSTANT (1) << 53) - 1 },
-                              { "--threads", EVO_OPTION_INTEGER, &a.threads, 1, 1024 }, { "--force", EVO_OPTION_FLAG, &a.force, 0, 0 } };
+  const EvoOption table[] = {
+    { "--dtype", EVO_OPTION_TEXT, &a.dtype, 0, 0, "D", "bf16, f16 or f32 (as the pipeline says, or the base has it)" },
+    { "--shard-size", EVO_OPTION_TEXT, &a.shard, 0, 0, "S", "no file larger than this: 5GB, 300MB (5GB)" },
+    EVO_SEED_OPTION (&a.seed), EVO_SET_OPTION (sets), EVO_THREADS_OPTION (&a.threads, "threads (all cores)"),
+    { "--force", EVO_OPTION_FLAG, &a.force, 0, 0, NULL, "replace a model that is in OUT" },
+  };
   g_auto (EvoOpened) opened = { NULL };
   g_autoptr (GError) error = NULL;
   gboolean help;
@@ -133,4 +135,4 @@ merge_command (int argc, char **argv)
 }
 
 const EvoCommand evo_command_merge = { "merge", "FILE OUT [--dtype D] [--shard-size S] [--seed N] [--threads N] [--set NODE.PARAM=VALUE]… [--force]",
-                                       "write the model of a pipeline without a search", merge_command };
+                                       "writes the model of a pipeline without a search", merge_command };

@@ -24,7 +24,7 @@ evo_cli_usage (const EvoCommand *c, const char *format, ...)
   fprintf (stderr, "evopipe %s: ", c->name);
   vfprintf (stderr, format, args);
   va_end (args);
-  fprintf (stderr, "\nusage: evopipe %s %s\n", c->name, c->usage);
+  fprintf (stderr, "\nusage: evopipe %s%s%s; evopipe %s --help explains the options\n", c->name, *c->usage == '\0' ? "" : " ", c->usage, c->name);
   return 2;
 }
 
@@ -77,6 +77,22 @@ unknown_option (const EvoCommand *c, const EvoOption *options, guint n, const ch
   return FALSE;
 }
 
+static void
+print_help (const EvoCommand *c, const EvoOption *options, guint n)
+{
+  gsize width = strlen ("--help");
+
+  for (guint i = 0; i < n; i++)
+    width = MAX (width, strlen (options[i].name) + (options[i].value == NULL ? 0 : 1 + strlen (options[i].value)));
+  printf ("evopipe %s - %s\n\nusage: evopipe %s%s%s\n\n", c->name, c->summary, c->name, *c->usage == '\0' ? "" : " ", c->usage);
+  for (guint i = 0; i < n; i++) {
+    g_autofree char *name = g_strjoin (" ", options[i].name, options[i].value, NULL);
+
+    printf ("  %-*s  %s\n", (int) width, name, options[i].doc);
+  }
+  printf ("  %-*s  this\n", (int) width, "--help");
+}
+
 gboolean
 evo_cli_parse (const EvoCommand *c, const EvoOption *options, guint n, int argc, char **argv, GPtrArray *positional, gboolean *help)
 {
@@ -97,7 +113,7 @@ evo_cli_parse (const EvoCommand *c, const EvoOption *options, guint n, int argc,
       continue;
     }
     if (g_str_equal (argv[i], "--help") || g_str_equal (argv[i], "-h")) {
-      printf ("evopipe %s %s\n\n%s\n", c->name, c->usage, c->summary);
+      print_help (c, options, n);
       *help = TRUE;
       return TRUE;
     }
@@ -106,6 +122,10 @@ evo_cli_parse (const EvoCommand *c, const EvoOption *options, guint n, int argc,
     o = find_option (options, n, name);
     if (o == NULL)
       return unknown_option (c, options, n, name);
+    if (o->kind == EVO_OPTION_FLAG && equals != NULL) {
+      evo_cli_usage (c, "%s takes no value", name);
+      return FALSE;
+    }
     if (o->kind == EVO_OPTION_FLAG) {
       *(gboolean *) o->out = TRUE;
       continue;
@@ -124,12 +144,13 @@ gboolean
 evo_cli_parse_size (const char *text, guint64 *out)
 {
   static const struct { const char *unit; guint64 bytes; } units[] = { { "", 1 }, { "B", 1 }, { "KB", 1000 }, { "MB", 1000000 },
-                                                                       { "GB", 1000000000 }, { "KiB", 1024 }, { "MiB", 1048576 },
+                                                                       { "GB", 1000000000 }, { "TB", G_GUINT64_CONSTANT (1000000000000) },
+                                                                       { "KiB", 1024 }, { "MiB", 1048576 },
                                                                        { "GiB", 1073741824 } };
   char *end;
   double v = g_ascii_strtod (text, &end);
 
-  for (guint i = 0; end != text && i < G_N_ELEMENTS (units); i++)
+  for (guint i = 0; g_ascii_isdigit (*text) && i < G_N_ELEMENTS (units); i++)
     if (g_ascii_strcasecmp (end, units[i].unit) == 0 && v * (double) units[i].bytes >= 1 && v * (double) units[i].bytes < 1e18) {
       *out = (guint64) (v * (double) units[i].bytes);
       return TRUE;

@@ -25,7 +25,7 @@ print_models (const EvoOpened *o)
       continue;
     l = evo_models_get_layout (o->models, node);
     bytes = evo_size_text (evo_saved_bytes (o->models, node, EVO_DTYPE_NONE));
-    printf ("  %-16s %-20s %4u tensors, %d layers, %.4g M parameters, %s\n", node->name, node->plugin->name, l->n, l->n_layers,
+    printf ("  %-16s %-21s %4u tensors, %d layers, %.4g M parameters, %s\n", node->name, node->plugin->name, l->n, l->n_layers,
             (double) l->n_elements / 1e6, bytes);
     if (node->kind == EVO_KIND_MODEL)
       sources += evo_store_get_bytes (evo_models_get_store (o->models, node));

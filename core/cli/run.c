@@ -2,6 +2,7 @@
  * run.c - evopipe run: a pipeline from its first trial to its table.
  */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/base/error.h"
@@ -28,8 +29,42 @@ print_warnings (const EvoOpened *o)
     fprintf (stderr, "evopipe: warning: %s\n", broken[i]);
 }
 
+/* For a shell: quoted only where it must be (owned). */
+static char *
+shell_word (const char *text)
+{
+  gsize plain = strspn (text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=,:+-");
+
+  return *text != '\0' && text[plain] == '\0' ? g_strdup (text) : g_shell_quote (text);
+}
+
+/* What a command that goes on with this run needs beside its file (owned): a run resumes as the pipeline it was. */
+static char *
+same_arguments (const RunArguments *a)
+{
+  GString *t = g_string_new (NULL);
+
+  for (guint i = 0; a->sets->pdata[i] != NULL; i++) {
+    g_autofree char *set = shell_word (a->sets->pdata[i]);
+
+    g_string_append_printf (t, " --set %s", set);
+  }
+  if (a->seed >= 0)
+    g_string_append_printf (t, " --seed %" G_GINT64_FORMAT, a->seed);
+  if (a->jobs > 1)
+    g_string_append_printf (t, " --jobs %" G_GINT64_FORMAT, a->jobs);
+  if (a->threads > 0)
+    g_string_append_printf (t, " --threads %" G_GINT64_FORMAT, a->threads);
+  if (a->out != NULL) {
+    g_autofree char *out = shell_word (a->out);
+
+    g_string_append_printf (t, " --out %s", out);
+  }
+  return g_string_free (t, FALSE);
+}
+
 static void
-print_next (const EvoRun *run, const char *file)
+print_next (const EvoRun *run, const RunArguments *a, const char *file)
 {
   printf ("\nscores: %s/scores.json   journal: %s/journal.db\n", run->out, run->out);
   for (guint i = 0; i < run->bests->len; i++)
@@ -37,9 +72,10 @@ print_next (const EvoRun *run, const char *file)
   if (run->bests->len == 0)
     return;
   const EvoBest *b = &g_array_index (run->bests, EvoBest, run->bests->len - 1);
-  printf ("\nnext:\n  evopipe generate %s \"…\"          look at what it says\n  evopipe merge %s/%s.best.json OUT   make it again\n"
-          "  evopipe run %s --resume --set %s.trials=%" G_GINT64_FORMAT "   search on\n", b->path, run->out, b->node->name, file, b->node->name,
-          b->n_trials * 2);
+  g_autofree char *same = same_arguments (a), *quoted = shell_word (file);
+  printf ("\nto look at what it says:  evopipe generate %s PROMPT\nto make it again:         evopipe merge %s/%s.best.json OUT\n"
+          "to search on:             evopipe run %s%s --resume --set %s.trials=%" G_GINT64_FORMAT "\n", b->path, run->out, b->node->name, quoted, same,
+          b->node->name, b->n_trials * 2);
 }
 
 static int
@@ -56,11 +92,13 @@ execute (const EvoOpened *o, const RunArguments *a, const char *file)
     return evo_cli_fail (error);
   if (!evo_run_execute (run, &error)) {
     g_clear_pointer (&progress, evo_progress_free);
-    if (g_error_matches (error, EVO_RUN_ERROR, EVO_RUN_ERROR_CANCELLED))
-      fprintf (stderr, "evopipe: stopped; go on with: evopipe run %s --resume%s%s\n", file, a->out == NULL ? "" : " --out ",
-               a->out == NULL ? "" : a->out);
-    else
+    if (g_error_matches (error, EVO_RUN_ERROR, EVO_RUN_ERROR_CANCELLED)) {
+      g_autofree char *same = same_arguments (a), *quoted = shell_word (file);
+
+      fprintf (stderr, "evopipe: stopped; go on with: evopipe run %s%s --resume\n", quoted, same);
+    } else {
       return evo_cli_fail (error);
+    }
     return evo_error_exit_code (error);
   }
   g_clear_pointer (&progress, evo_progress_free);
@@ -72,7 +110,7 @@ execute (const EvoOpened *o, const RunArguments *a, const char *file)
   }
   table = evo_run_table (run);
   fputs (table, stdout);
-  print_next (run, file);
+  print_next (run, a, file);
   return 0;
 }
 
@@ -82,11 +120,16 @@ run_command (int argc, char **argv)
   g_autoptr (GPtrArray) sets = g_ptr_array_new (), files = g_ptr_array_new ();
   RunArguments a = { .sets = sets, .seed = -1, .jobs = 1 };
   const EvoOption table[] = {
-    { "--set", EVO_OPTION_LIST, sets, 0, 0 }, { "--seed", EVO_OPTION_INTEGER, &a.seed, 0, (G_GINT64_CONSTANT (1) << 53) - 1 },
-    { "--jobs", EVO_OPTION_INTEGER, &a.jobs, 1, 256 }, { "--threads", EVO_OPTION_INTEGER, &a.threads, 1, 1024 },
-    { "--out", EVO_OPTION_TEXT, &a.out, 0, 0 }, { "--resume", EVO_OPTION_FLAG, &a.resume, 0, 0 }, { "--force", EVO_OPTION_FLAG, &a.force, 0, 0 },
-    { "--smoke", EVO_OPTION_FLAG, &a.smoke, 0, 0 }, { "--dry-run", EVO_OPTION_FLAG, &a.dry_run, 0, 0 },
-    { "--json", EVO_OPTION_FLAG, &a.json, 0, 0 }, { "--quiet", EVO_OPTION_FLAG, &a.quiet, 0, 0 },
+    EVO_SET_OPTION (sets), EVO_SEED_OPTION (&a.seed),
+    { "--jobs", EVO_OPTION_INTEGER, &a.jobs, 1, 256, "N", "candidates evaluated at a time, each in a process of its own (1)" },
+    EVO_THREADS_OPTION (&a.threads, "threads of a process (all cores, shared among the jobs)"),
+    { "--out", EVO_OPTION_TEXT, &a.out, 0, 0, "DIR", "the run directory (./NAME.run)" },
+    { "--resume", EVO_OPTION_FLAG, &a.resume, 0, 0, NULL, "go on with a run that was stopped, or whose budget grew" },
+    { "--force", EVO_OPTION_FLAG, &a.force, 0, 0, NULL, "start over where a run is" },
+    { "--smoke", EVO_OPTION_FLAG, &a.smoke, 0, 0, NULL, "2 trials, 4 items: everything is tried and written in seconds" },
+    { "--dry-run", EVO_OPTION_FLAG, &a.dry_run, 0, 0, NULL, "only say what would be done, as evopipe check does" },
+    { "--json", EVO_OPTION_FLAG, &a.json, 0, 0, NULL, "print scores.json instead of the table" },
+    { "--quiet", EVO_OPTION_FLAG, &a.quiet, 0, 0, NULL, "no progress" },
   };
   g_auto (EvoOpened) opened = { NULL };
   g_autoptr (GError) error = NULL;
@@ -114,5 +157,5 @@ run_command (int argc, char **argv)
 
 const EvoCommand evo_command_run = {
   "run", "FILE [--set NODE.PARAM=VALUE]… [--seed N] [--jobs N] [--threads N] [--out DIR] [--resume|--force] [--smoke] [--dry-run] [--json] "
-  "[--quiet]", "run a pipeline: searches, saved models, exam", run_command
+  "[--quiet]", "runs a pipeline: searches, saved models, exam", run_command
 };

@@ -6,6 +6,7 @@
 
 #include "core/base/json.h"
 #include "core/cli/cli.h"
+#include "core/cli/host-keys.h"
 
 static void
 add_text (EvoJsonWriter *w, const char *key, const char *value)
@@ -15,14 +16,20 @@ add_text (EvoJsonWriter *w, const char *key, const char *value)
 }
 
 static void
-add_reference (EvoJsonWriter *w, const char *key, const char *definition)
+write_reference (EvoJsonWriter *w, const char *definition)
 {
   g_autofree char *path = g_strconcat ("#/definitions/", definition, NULL);
 
-  evo_json_add_key (w, key);
   evo_json_begin_object (w);
   add_text (w, "$ref", path);
   evo_json_end_object (w);
+}
+
+static void
+add_reference (EvoJsonWriter *w, const char *key, const char *definition)
+{
+  evo_json_add_key (w, key);
+  write_reference (w, definition);
 }
 
 static void
@@ -76,12 +83,10 @@ write_param (EvoJsonWriter *w, const EvoParam *p, gboolean varies)
     evo_json_begin_object (w);
     write_scalar (w, p);
     evo_json_end_object (w);
-    evo_json_begin_object (w);
-    add_text (w, "type", "array");
-    evo_json_end_object (w);
-    evo_json_begin_object (w);
-    add_text (w, "type", "object");
-    evo_json_end_object (w);
+    if (p->type == EVO_TYPE_NUMBER)
+      write_reference (w, "gradient");
+    write_reference (w, "gene");
+    write_reference (w, "selectors");
     evo_json_end_array (w);
   }
   evo_json_end_object (w);
@@ -94,20 +99,92 @@ write_table (EvoJsonWriter *w, const EvoParam *table, gboolean varies)
     write_param (w, &table[i], varies);
 }
 
+/* A schema that is written as text. */
+static void
+add_schema (EvoJsonWriter *w, const char *key, const char *schema)
+{
+  g_autoptr (EvoJsonDoc) doc = evo_json_parse (schema, -1, key, 0, 0, NULL);
+
+  evo_json_add_key (w, key);
+  evo_json_add_value (w, evo_json_root (doc));
+}
+
+/* The key's schema with its description. */
 static void
 write_host_keys (EvoJsonWriter *w, EvoKind kind)
 {
-  static const char *const keys[][16] = {
-    [EVO_KIND_MERGE] = { "base", "in", "masks", "dtype" },
-    [EVO_KIND_MODEL] = { "dtype" },
-    [EVO_KIND_OPTIMIZER] = { "maximize", "minimize", "trials", "minutes", "stall", "start_from", "sample", "validate" },
-    [EVO_KIND_EVALUATOR] = { "in", "data", "format", "columns", "template", "shuffle", "sample", "limit", "language_test", "against" },
-  };
+  for (const EvoHostKey *k = evo_host_keys; k->name != NULL; k++) {
+    g_autoptr (EvoJsonDoc) doc = k->schema == NULL ? NULL : evo_json_parse (k->schema, -1, k->name, 0, 0, NULL);
 
-  for (guint i = 0; keys[kind][i] != NULL; i++)
-    add_reference (w, keys[kind][i], keys[kind][i]);
+    if (doc == NULL || !(k->kinds >> kind & 1))
+      continue;
+    evo_json_add_key (w, k->name);
+    evo_json_begin_object (w);
+    add_text (w, "description", k->doc);
+    for (guint i = 0; i < evo_json_size (evo_json_root (doc)); i++) {
+      const EvoJson *v = evo_json_at (evo_json_root (doc), i);
+
+      evo_json_add_key (w, evo_json_key (v));
+      evo_json_add_value (w, v);
+    }
+    evo_json_end_object (w);
+  }
+}
+
+/* A merge's inputs: names, or objects with the parameters of that input. */
+static void
+write_inputs (EvoJsonWriter *w, const EvoMergeOp *op)
+{
+  evo_json_add_key (w, "in");
+  evo_json_begin_object (w);
+  add_text (w, "description", "The models to be merged.");
+  add_text (w, "type", "array");
+  evo_json_add_key (w, "minItems");
+  evo_json_add_integer (w, op->min_inputs);
+  if (op->max_inputs > 0) {
+    evo_json_add_key (w, "maxItems");
+    evo_json_add_integer (w, op->max_inputs);
+  }
+  evo_json_add_key (w, "items");
+  evo_json_begin_object (w);
+  evo_json_add_key (w, "anyOf");
+  evo_json_begin_array (w);
+  evo_json_begin_object (w);
+  add_text (w, "type", "string");
+  evo_json_end_object (w);
+  evo_json_begin_object (w);
+  add_text (w, "type", "object");
+  add_schema (w, "required", "[\"from\"]");
+  evo_json_add_key (w, "properties");
+  evo_json_begin_object (w);
+  add_schema (w, "from", "{\"type\": \"string\"}");
   add_reference (w, "note", "note");
-  add_reference (w, "seed", "seed");
+  write_table (w, op->in_params, TRUE);
+  evo_json_end_object (w);
+  evo_json_add_key (w, "additionalProperties");
+  evo_json_add_bool (w, FALSE);
+  evo_json_end_object (w);
+  evo_json_end_array (w);
+  evo_json_end_object (w);
+  evo_json_end_object (w);
+}
+
+static void
+write_required (EvoJsonWriter *w, const EvoRegistered *e)
+{
+  evo_json_add_key (w, "required");
+  evo_json_begin_array (w);
+  evo_json_add_string (w, "use");
+  if (e->kind == EVO_KIND_MERGE || e->kind == EVO_KIND_EVALUATOR)
+    evo_json_add_string (w, "in");
+  if (e->kind == EVO_KIND_EVALUATOR)
+    evo_json_add_string (w, "data");
+  if (e->kind == EVO_KIND_MERGE && (((const EvoMergeOp *) e->op)->flags & EVO_MERGE_NEEDS_BASE))
+    evo_json_add_string (w, "base");
+  for (guint i = 0; i < evo_param_count (e->op->params); i++)
+    if (e->op->params[i].flags & EVO_PARAM_REQUIRED)
+      evo_json_add_string (w, e->op->params[i].name);
+  evo_json_end_array (w);
 }
 
 static void
@@ -117,10 +194,7 @@ write_node (EvoJsonWriter *w, const EvoRegistered *e)
   add_text (w, "title", e->name);
   add_text (w, "description", e->op->summary);
   add_text (w, "type", "object");
-  evo_json_add_key (w, "required");
-  evo_json_begin_array (w);
-  evo_json_add_string (w, "use");
-  evo_json_end_array (w);
+  write_required (w, e);
   evo_json_add_key (w, "properties");
   evo_json_begin_object (w);
   evo_json_add_key (w, "use");
@@ -129,38 +203,38 @@ write_node (EvoJsonWriter *w, const EvoRegistered *e)
   evo_json_end_object (w);
   write_host_keys (w, e->kind);
   write_table (w, e->op->params, e->kind == EVO_KIND_MERGE);
-  if (e->kind == EVO_KIND_MERGE)
+  if (e->kind == EVO_KIND_MERGE) {
+    write_inputs (w, (const EvoMergeOp *) e->op);
     write_table (w, ((const EvoMergeOp *) e->op)->in_params, TRUE);
+  }
   evo_json_end_object (w);
   evo_json_add_key (w, "additionalProperties");
   evo_json_add_bool (w, FALSE);
   evo_json_end_object (w);
 }
 
-/* What the host's own keys may be; short forms for editors, the last word has `evopipe check`. */
+/* What a merge parameter may be beside a plain value. */
 static const struct { const char *name, *schema; } definitions[] = {
-  { "note", "{\"type\": \"string\", \"description\": \"Text for people; nothing reads it.\"}" },
-  { "seed", "{\"type\": \"integer\", \"minimum\": 0}" },
-  { "dtype", "{\"enum\": [\"bf16\", \"f16\", \"f32\", \"bfloat16\", \"float16\", \"float32\"]}" },
-  { "base", "{\"type\": [\"string\", \"object\"], \"description\": \"The base model's node.\"}" },
-  { "in", "{\"type\": [\"array\", \"string\"], \"items\": {\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"object\", \"required\": [\"from\"]}]}}" },
-  { "masks", "{\"anyOf\": [{\"enum\": [\"common\", \"trial\"]}, {\"type\": \"object\", \"required\": [\"trial\"]}]}" },
-  { "maximize", "{\"type\": [\"array\", \"string\", \"object\"]}" },
-  { "minimize", "{\"type\": [\"array\", \"string\", \"object\"]}" },
-  { "trials", "{\"type\": \"integer\", \"minimum\": 1}" },
-  { "minutes", "{\"type\": \"number\", \"exclusiveMinimum\": 0}" },
-  { "stall", "{\"type\": \"integer\", \"minimum\": 1}" },
-  { "start_from", "{\"type\": \"array\", \"items\": {\"type\": \"object\"}}" },
-  { "sample", "{\"type\": [\"object\", \"integer\"]}" },
-  { "validate", "{\"type\": \"string\"}" },
-  { "data", "{\"type\": \"string\"}" },
-  { "format", "{\"type\": \"string\"}" },
-  { "columns", "{\"type\": \"array\", \"items\": {\"type\": \"string\"}}" },
-  { "template", "{\"type\": \"string\"}" },
-  { "shuffle", "{\"type\": \"boolean\"}" },
-  { "limit", "{\"type\": \"integer\", \"minimum\": 1}" },
-  { "language_test", "{\"enum\": [\"fasttext\", \"script\"]}" },
-  { "against", "{\"type\": \"string\"}" },
+  { "note", "{\"type\": \"string\", \"description\": \"For people; nothing reads it.\"}" },
+  { "gradient", "{\"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": \"number\"}, "
+                "\"description\": \"Interpolated over the layers.\"}" },
+  { "gene", "{\"type\": \"object\", \"description\": \"What a search varies.\", \"properties\": {"
+            "\"evolve\": {\"anyOf\": [{\"const\": true}, {\"type\": \"array\", \"minItems\": 2, \"maxItems\": 2, \"items\": {\"type\": \"number\"}}], "
+            "\"description\": \"[low, high], or true: the parameter's own range.\"}, "
+            "\"choice\": {\"type\": \"array\", \"minItems\": 2, \"description\": \"One of these.\"}, "
+            "\"start\": {\"description\": \"Where the search begins.\"}, "
+            "\"sigma\": {\"type\": \"number\", \"exclusiveMinimum\": 0, \"description\": \"First step, as a share of the range.\"}, "
+            "\"log\": {\"type\": \"boolean\"}, \"int\": {\"type\": \"boolean\"}, "
+            "\"per\": {\"type\": [\"string\", \"array\"], \"description\": \"model, layer, group:N, control:N, or a list of selectors.\"}, "
+            "\"name\": {\"type\": \"string\", \"description\": \"Genes of one name are one gene.\"}, "
+            "\"simplex\": {\"type\": \"string\", \"description\": \"Genes of one simplex are divided by their sum.\"}, "
+            "\"total\": {\"type\": \"number\", \"exclusiveMinimum\": 0}, \"note\": {\"type\": \"string\"}}, "
+            "\"anyOf\": [{\"required\": [\"evolve\"]}, {\"required\": [\"choice\"]}], \"additionalProperties\": false}" },
+  { "selectors", "{\"type\": \"object\", \"minProperties\": 1, \"not\": {\"anyOf\": [{\"required\": [\"evolve\"]}, {\"required\": [\"choice\"]}]}, "
+                 "\"description\": \"Values by tensor: globs over names, or @embed @head @norm @attn @mlp @layers:0-7; the first that matches.\"}" },
+  { "save", "{\"type\": \"object\", \"additionalProperties\": {\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"object\", \"required\": [\"path\"], "
+            "\"properties\": {\"path\": {\"type\": \"string\"}, \"dtype\": {\"type\": \"string\"}, \"shard_size\": {\"type\": [\"string\", \"integer\"]}, "
+            "\"note\": {\"type\": \"string\"}}, \"additionalProperties\": false}]}, \"description\": \"Nodes whose models are kept, and where.\"}" },
 };
 
 static void
@@ -168,12 +242,8 @@ write_definitions (EvoJsonWriter *w)
 {
   evo_json_add_key (w, "definitions");
   evo_json_begin_object (w);
-  for (guint i = 0; i < G_N_ELEMENTS (definitions); i++) {
-    g_autoptr (EvoJsonDoc) doc = evo_json_parse (definitions[i].schema, -1, definitions[i].name, 0, 0, NULL);
-
-    evo_json_add_key (w, definitions[i].name);
-    evo_json_add_value (w, evo_json_root (doc));
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (definitions); i++)
+    add_schema (w, definitions[i].name, definitions[i].schema);
   evo_json_end_object (w);
 }
 
@@ -184,6 +254,7 @@ write_schema (EvoJsonWriter *w, const EvoRegistry *r)
   add_text (w, "$schema", "http://json-schema.org/draft-07/schema#");
   add_text (w, "title", "evopipe pipeline");
   add_text (w, "type", "object");
+  add_schema (w, "required", "[\"evopipe\", \"nodes\"]");
   evo_json_add_key (w, "properties");
   evo_json_begin_object (w);
   evo_json_add_key (w, "evopipe");
@@ -191,13 +262,10 @@ write_schema (EvoJsonWriter *w, const EvoRegistry *r)
   evo_json_add_key (w, "const");
   evo_json_add_integer (w, 1);
   evo_json_end_object (w);
-  add_reference (w, "title", "note");
-  add_reference (w, "seed", "seed");
+  add_schema (w, "title", "{\"type\": \"string\", \"minLength\": 1}");
+  add_schema (w, "seed", "{\"type\": \"integer\", \"minimum\": 0}");
   add_reference (w, "note", "note");
-  evo_json_add_key (w, "save");
-  evo_json_begin_object (w);
-  add_text (w, "type", "object");
-  evo_json_end_object (w);
+  add_reference (w, "save", "save");
   evo_json_add_key (w, "nodes");
   evo_json_begin_object (w);
   add_text (w, "type", "object");
@@ -211,6 +279,8 @@ write_schema (EvoJsonWriter *w, const EvoRegistry *r)
   evo_json_end_object (w);
   evo_json_end_object (w);
   evo_json_end_object (w);
+  evo_json_add_key (w, "additionalProperties");
+  evo_json_add_bool (w, FALSE);
   write_definitions (w);
   evo_json_end_object (w);
 }
@@ -237,4 +307,4 @@ schema_command (int argc, char **argv)
   return 0;
 }
 
-const EvoCommand evo_command_schema = { "schema", "", "the JSON Schema of pipelines, for editors", schema_command };
+const EvoCommand evo_command_schema = { "schema", "", "prints the JSON Schema of pipelines, for editors", schema_command };

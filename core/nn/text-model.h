@@ -26,7 +26,9 @@ gboolean evo_text_model_set_tensor (EvoTextModel *m, const EvoRole *role, const 
 gboolean evo_text_model_is_complete (const EvoTextModel *m, GError **error); /* names the first missing weight */
 const EvoDecoderSpec *evo_text_model_get_spec (const EvoTextModel *m);
 EvoTokenizer *evo_text_model_get_tokenizer (const EvoTextModel *m);          /* borrowed, may be NULL */
-guint64 evo_text_model_estimate_bytes (const EvoDecoderSpec *spec, EvoDtype weights, guint batch); /* resident bytes: weights and caches */
+/* Upper bound of resident bytes: weights, caches, activations, with a thread per CPU. batch 0: automatic, which keeps the caches within a
+ * quarter of the weights (but 256 MB at least, 8 GB at most), or one request of max_positions if that is more. */
+guint64 evo_text_model_estimate_bytes (const EvoDecoderSpec *spec, EvoDtype weights, guint batch);
 
 typedef struct {
   gint64 max_tokens, beams, top_k;         /* beams 1: no beam search; top_k 0: all */

@@ -20,7 +20,7 @@ typedef struct {                          /* lies in the call's scratch */
   float **delta;                          /* [n_in][DELTA_BLOCK] */
   float *sum, *share;                     /* [DELTA_BLOCK]: elected sum; weights that took part in it */
   double *weight, *ones;                  /* [n_in] */
-  gboolean is_uniform, has_negative;      /* every weight is 1; one is below 0 */
+  gboolean has_negative;                  /* a weight is below 0 */
 } DeltaWork;
 
 static inline gsize
@@ -34,7 +34,7 @@ delta_work (const EvoMergeCall *c)
 {
   float *blocks = c->scratch;
   double *numbers = (double *) (blocks + (gsize) (c->n_in + 2) * DELTA_BLOCK);
-  DeltaWork w = { .sum = blocks, .share = blocks + DELTA_BLOCK, .weight = numbers, .ones = numbers + c->n_in, .is_uniform = TRUE };
+  DeltaWork w = { .sum = blocks, .share = blocks + DELTA_BLOCK, .weight = numbers, .ones = numbers + c->n_in };
 
   w.delta = (float **) (numbers + 2 * c->n_in);
   for (guint i = 0; i < c->n_in; i++) {
@@ -48,7 +48,6 @@ static inline void
 delta_set_weight (DeltaWork *w, guint i, double weight)
 {
   w->weight[i] = weight;
-  w->is_uniform = w->is_uniform && weight == 1;
   w->has_negative = w->has_negative || weight < 0;
 }
 
@@ -62,29 +61,11 @@ delta_normalize (double total, gboolean normalize, double *factor, GError **erro
   return TRUE;
 }
 
-/* w->sum, w->share [n] of w->delta [n_in][n]: the sum of w_i d_i over the inputs that agree with the elected sign, and that of their w_i.
- * An elected sum of exactly zero counts as positive; a delta of exactly zero agrees with nothing. */
+/* w->sum, w->share [n] of w->delta [n_in][n]: the sum of w_i d_i over the inputs that agree with the elected sign, and that of their w_i. */
 static inline void
 delta_elect (const EvoMergeCall *c, DeltaWork *w, DeltaVote vote, gsize n)
 {
-  gboolean again = vote == VOTE_PLAIN && !w->is_uniform;
-  float *sum = w->sum, *share = w->share;
-
-  c->k->elect (sum, share, (const float *const *) w->delta, vote == VOTE_PLAIN ? w->ones : w->weight, c->n_in, n);
-  for (guint i = 0; again && i < c->n_in; i++) {
-    float *d = w->delta[i], weight = (float) w->weight[i];
-
-    /* `sum` has the elected sign wherever anyone agreed; the agreeing deltas are left, the others become 0 */
-    for (gsize j = 0; j < n; j++)
-      d[j] = (sum[j] > 0 && d[j] > 0) || (sum[j] < 0 && d[j] < 0) ? d[j] : 0;
-    for (gsize j = 0; j < n; j++)
-      share[j] = (i == 0 ? 0 : share[j]) + (d[j] != 0 ? weight : 0);
-  }
-  if (!again)
-    return;
-  c->k->zero (sum, n);
-  for (guint i = 0; i < c->n_in; i++)
-    c->k->axpy (sum, w->delta[i], w->weight[i], n);
+  c->k->elect (w->sum, w->share, (const float *const *) w->delta, w->weight, vote == VOTE_PLAIN ? w->ones : NULL, c->n_in, n);
 }
 
 /* out [n] = base + lambda sum, the sum over its share if `normalize`. Where the weights that took part cancel exactly (negative

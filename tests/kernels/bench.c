@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * bench.c - times each slot of each table, beside what this machine's memory and arithmetic units can do: test-kernels --bench.
+ * bench.c - times each slot of each table, beside what this machine's memory and arithmetic units can do:
+ * test-kernels --bench.
  *
  * Merge kernels run on slices of 65536 elements, as the host calls them (in the second-level cache). Figures are the best of several rounds.
  */
@@ -48,7 +49,7 @@ run_elect (Data *d)
   const float *in[] = { d->a, d->b, d->c };
   const double w[] = { 0.5, 0.6, 0.7 };
 
-  d->k->elect (d->y, d->z, in, w, 3, N);
+  d->k->elect (d->y, d->z, in, w, NULL, 3, N);
 }
 
 static void run_sum (Data *d) { sink = d->k->sum (d->a, N); }

@@ -54,7 +54,16 @@ run_elect (const EvoKernels *k, Call *c)
   const float *d[] = { c->a, c->b, c->c };
   const double w[] = { 0.5, -0.25, 1.5 };
 
-  k->elect (c->y, c->z, d, w, 3, c->n);
+  k->elect (c->y, c->z, d, w, NULL, 3, c->n);
+}
+
+static void
+run_elect_voted (const EvoKernels *k, Call *c)
+{
+  const float *d[] = { c->a, c->b, c->c };
+  const double w[] = { 0.5, -0.25, 1.5 }, v[] = { 1, 1, 0.125 };
+
+  k->elect (c->y, c->z, d, w, v, 3, c->n);
 }
 
 static void
@@ -63,8 +72,8 @@ run_elect_alone (const EvoKernels *k, Call *c)
   const float *d[] = { c->a, c->b };
   const double w[] = { 1, 1 };
 
-  k->elect (c->y, NULL, d, w, 2, c->n);
-  k->elect (c->z, NULL, NULL, NULL, 0, c->n);
+  k->elect (c->y, NULL, d, w, NULL, 2, c->n);
+  k->elect (c->z, NULL, NULL, NULL, NULL, 0, c->n);
 }
 
 static void run_sum (const EvoKernels *k, Call *c) { c->sum = k->sum (c->a, c->n); }
@@ -83,7 +92,7 @@ static const Slot slots[] = {
   { "div", run_div }, { "mix", run_mix }, { "mix in place", run_mix_self }, { "abs", run_abs }, { "keep_top", run_keep_top },
   { "keep_top none", run_keep_none }, { "keep_top all", run_keep_all }, { "uniform", run_uniform }, { "keep_random", run_keep_random },
   { "keep_random density 1", run_keep_always }, { "keep_random density 0", run_keep_never }, { "keep_random NaN", run_keep_nan },
-  { "keep_random between two", run_keep_exact }, { "elect", run_elect }, { "elect without share", run_elect_alone }, { "sum", run_sum },
+  { "keep_random between two", run_keep_exact }, { "elect", run_elect }, { "elect with votes", run_elect_voted }, { "elect without share", run_elect_alone }, { "sum", run_sum },
   { "sum_abs", run_sum_abs }, { "dot", run_dot }, { "dot_diff", run_dot_diff }, { "f32_from_bf16", run_from_bf16 },
   { "f32_from_f16", run_from_f16 }, { "bf16_from_f32", run_to_bf16 }, { "f16_from_f32", run_to_f16 }, { "all_finite", run_all_finite }
 };
@@ -119,7 +128,8 @@ setting_init (Setting *s, gsize n, gsize offset, gint64 first, gboolean special)
   s->z = unaligned (y, n, 4, 0);
   s->h = unaligned (y, n, 2, offset);
   s->g = unaligned (a, n, 2, offset);
-  s->call = (Call){ n, first, s->a + offset, s->b + (offset + 1) % 4, s->c + (offset + 2) % 4, s->y + offset, s->z, s->h + offset, s->g + offset, 0 };
+  s->call = (Call){ n, first, s->a + offset, s->b + (offset + 1) % 4, s->c + (offset + 2) % 4, s->y + offset, s->z, s->h + offset,
+                    s->g + offset, 0 };
 }
 
 static void
@@ -179,8 +189,7 @@ test_same_bits (gconstpointer data)
 
 /* ------------------------------------------------------------------ facts */
 
-/* Philox4x32-10 of counter 0 and key 0, and of the digits of pi: known answers of Random123 (kat_vectors); only counters whose upper
- * two words are zero can be asked for here. */
+/* Philox4x32-10 of counter 0 and key 0: a known answer of Random123 (kat_vectors); of its others the counters' upper words are not zero. */
 static void
 test_philox (void)
 {
@@ -226,13 +235,36 @@ test_masks (void)
   g_assert_cmpmem (low + 501, sizeof (float) * (N - 501), high, sizeof (float) * (N - 501));
 }
 
+/* Kept where u < density, exactly: not where they are equal, but with the next larger density. */
+static void
+test_mask_edge (void)
+{
+  enum { N = 300 };
+  float u[N], y[N], ones[N];
+
+  evo_kernels_ref.uniform (u, 8, 0, N);
+  for (guint i = 0; i < N; i++)
+    ones[i] = 1;
+  for (guint t = 0; t == 0 || test_table (t - 1) != NULL; t++)
+    for (guint i = 0; i < N; i++) {
+      const EvoKernels *k = t == 0 ? &evo_kernels_ref : test_table (t - 1);
+
+      k->keep_random (y, ones, 8, 0, (double) u[i], 1, N);
+      g_assert_cmpfloat (y[i], ==, 0);
+      k->keep_random (y, ones, 8, 0, nextafter ((double) u[i], 1), 1, N);
+      g_assert_cmpfloat (y[i], ==, 1);
+    }
+}
+
 /* The value of a half from its definition: sign, 5 bits of exponent, 10 of mantissa. */
 static double
 half_value (guint16 x)
 {
   const gint exponent = x >> 10 & 31, mantissa = x & 1023;
-  const double m = exponent == 0 ? ldexp (mantissa, -24) : exponent == 31 ? (mantissa == 0 ? HUGE_VAL : NAN) : ldexp (1024 + mantissa, exponent - 25);
+  double m = ldexp (exponent == 0 ? mantissa : 1024 + mantissa, MAX (exponent, 1) - 25);
 
+  if (exponent == 31)
+    m = mantissa == 0 ? HUGE_VAL : NAN;
   return x & 0x8000 ? -m : m;
 }
 
@@ -388,17 +420,21 @@ static void
 test_elect_by_hand (void)
 {
   const float a[] = { 1, -1, 0, 2, NAN }, b[] = { 2, 3, 0, -2, 1 }, c[] = { -4, -1, -1, 0, 1 }, *d[] = { a, b, c };
-  const double w[] = { 1, 1, 0.5 };
+  const double w[] = { 1, 1, 0.5 }, votes[] = { 1, 1, 2 };
   float y[5], share[5];
 
   for (guint t = 0; t == 0 || test_table (t - 1) != NULL; t++) {
     const EvoKernels *k = t == 0 ? &evo_kernels_ref : test_table (t - 1);
 
-    k->elect (y, share, d, w, 3, 5);
+    k->elect (y, share, d, w, NULL, 3, 5);
     g_assert_true (y[0] == 3 && share[0] == 2);       /* 1 + 2 - 2: positive, the first two agree */
     g_assert_true (y[1] == 3 && share[1] == 1);       /* -1 + 3 - 0.5 */
     g_assert_true (y[2] == -0.5f && share[2] == 0.5f);/* zeros never agree */
     g_assert_true (y[3] == 2 && share[3] == 1);       /* a tie counts as positive */
+    g_assert_true (isnan (y[4]));
+    k->elect (y, share, d, w, votes, 3, 5);
+    g_assert_true (y[0] == -2 && share[0] == 0.5f);   /* 1 + 2 - 8: the third wins, and brings its weight */
+    g_assert_true (y[1] == 3 && share[1] == 1);       /* -1 + 3 - 2 = 0 counts as positive */
     g_assert_true (isnan (y[4]));
   }
 }
@@ -414,6 +450,7 @@ test_add_merge (void)
   g_test_add_func ("/kernels/philox-known-answer", test_philox);
   g_test_add_func ("/kernels/uniform-moments", test_uniform_moments);
   g_test_add_func ("/kernels/masks", test_masks);
+  g_test_add_func ("/kernels/mask-edge", test_mask_edge);
   g_test_add_func ("/kernels/all-16-bit-numbers", test_all_16_bit);
   g_test_add_func ("/kernels/rounding", test_rounding);
   g_test_add_func ("/kernels/kth-largest", test_kth_largest);

@@ -105,7 +105,8 @@ test_matmul (void)
   for (guint t = 0; t == 0 || test_table (t - 1) != NULL; t++)
     for (guint type = EVO_WEIGHT_F32; type <= EVO_WEIGHT_F16; type++)
       for (guint i = 0; i < G_N_ELEMENTS (shapes); i++)
-        check_product (t == 0 ? &evo_kernels_ref : test_table (t - 1), (EvoWeightType) type, shapes[i].m, shapes[i].n_rows, shapes[i].n_cols);
+        check_product (t == 0 ? &evo_kernels_ref : test_table (t - 1), (EvoWeightType) type, shapes[i].m, shapes[i].n_rows,
+                       shapes[i].n_cols);
 }
 
 /* Three parts of x carry all of its 24 bits: the sum of one product per row is exact to a rounding where W has a single 1. */
@@ -187,7 +188,8 @@ static void
 check_attend (const EvoKernels *k, gsize n_keys, gsize head_dim)
 {
   const gsize ld = head_dim + 5, padded = (n_keys + 15) / 16 * 16;
-  g_autofree float *q = test_numbers (head_dim, 21, FALSE), *keys = test_numbers (n_keys * ld, 22, FALSE), *values = test_numbers (n_keys * ld, 23, FALSE);
+  g_autofree float *q = test_numbers (head_dim, 21, FALSE), *keys = test_numbers (n_keys * ld, 22, FALSE);
+  g_autofree float *values = test_numbers (n_keys * ld, 23, FALSE);
   g_autofree float *a = g_new (float, head_dim), *b = g_new (float, head_dim), *scores = g_new (float, MAX (padded, 1));
   const double scale = 1 / sqrt ((double) head_dim), allowed = attend_tolerance (q, keys, values, ld, n_keys, head_dim, scale);
 
@@ -213,7 +215,8 @@ static void
 check_attend_many (const EvoKernels *k, gsize n_q, gsize n_heads, gsize n_keys, gsize step, gsize head_dim)
 {
   const gsize all_keys = n_keys + (n_q - 1) * step, ld = head_dim * 2, ldq = n_heads * head_dim + 7, ldy = n_heads * head_dim + 1;
-  g_autofree float *q = test_numbers (n_q * ldq, 24, FALSE), *keys = test_numbers (all_keys * ld, 25, FALSE), *values = test_numbers (all_keys * ld, 26, FALSE);
+  g_autofree float *q = test_numbers (n_q * ldq, 24, FALSE), *keys = test_numbers (all_keys * ld, 25, FALSE);
+  g_autofree float *values = test_numbers (all_keys * ld, 26, FALSE);
   g_autofree float *y = g_new0 (float, n_q * ldy), *one = g_new (float, head_dim), *scores = g_new (float, all_keys + 16);
   gpointer scratch = g_aligned_alloc (MAX (k->attend_scratch (n_q, n_heads, n_keys, step, head_dim), 1), 1, 64);
 
@@ -237,7 +240,8 @@ test_attend_many (void)
   for (guint t = 0; t == 0 || test_table (t - 1) != NULL; t++)
     for (guint i = 0; i < G_N_ELEMENTS (blocks); i++)
       for (guint d = 0; d < G_N_ELEMENTS (head_dims); d++)
-        check_attend_many (t == 0 ? &evo_kernels_ref : test_table (t - 1), blocks[i].n_q, blocks[i].n_heads, blocks[i].n_keys, blocks[i].step, head_dims[d]);
+        check_attend_many (t == 0 ? &evo_kernels_ref : test_table (t - 1), blocks[i].n_q, blocks[i].n_heads, blocks[i].n_keys,
+                           blocks[i].step, head_dims[d]);
 }
 
 /* A key beyond a query's own must not touch its bits, not even a NaN. */
@@ -245,7 +249,8 @@ static void
 test_attend_ignores_later_keys (void)
 {
   enum { N = 20, D = 32 };
-  g_autofree float *q = test_numbers (N * D, 27, FALSE), *keys = test_numbers (N * D, 28, FALSE), *values = test_numbers (N * D, 29, FALSE);
+  g_autofree float *q = test_numbers (N * D, 27, FALSE), *keys = test_numbers (N * D, 28, FALSE);
+  g_autofree float *values = test_numbers (N * D, 29, FALSE);
 
   for (guint t = 0; test_table (t) != NULL; t++) {
     const EvoKernels *k = test_table (t);
@@ -291,7 +296,8 @@ test_silu_mul (void)
   for (guint t = 0; test_table (t) != NULL; t++)
     for (guint i = 0; i < test_n_lengths; i++) {
       const gsize n = test_lengths[i];
-      g_autofree float *gate = test_numbers (n, 33, FALSE), *up = test_numbers (n, 34, FALSE), *a = g_new (float, n + 1), *b = g_new (float, n + 1);
+      g_autofree float *gate = test_numbers (n, 33, FALSE), *up = test_numbers (n, 34, FALSE);
+      g_autofree float *a = g_new (float, n + 1), *b = g_new (float, n + 1);
 
       for (gsize j = 0; j < n; j++)
         gate[j] = gate[j] * (j % 3 == 0 ? 1.0f : j % 3 == 1 ? 10.0f : 60.0f);

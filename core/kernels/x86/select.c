@@ -64,7 +64,8 @@ store_at (float *p, const Where *some, Lanes x)
 }
 
 INLINE void
-elect_block (float *y, float *share, const float *const *d, const double *w, unsigned n_in, size_t j, unsigned blocks, const Where *some)
+elect_block (float *y, float *share, const float *const *d, const double *w, const double *v, unsigned n_in, size_t j, unsigned blocks,
+             const Where *some)
 {
   Lanes s[BLOCKS], kept[BLOCKS], weight[BLOCKS];
   Where positive[BLOCKS];
@@ -72,21 +73,21 @@ elect_block (float *y, float *share, const float *const *d, const double *w, uns
   for (unsigned b = 0; b < blocks; b++)
     s[b] = kept[b] = weight[b] = none ();
   for (unsigned i = 0; i < n_in; i++) {
-    const Lanes wi = all ((float) w[i]);
+    const Lanes vi = all ((float) (v == NULL ? w : v)[i]);
 
     for (unsigned b = 0; b < blocks; b++)
-      s[b] = s[b] + wi * load_at (d[i] + j + b * LANES, some);
+      s[b] = s[b] + vi * load_at (d[i] + j + b * LANES, some);
   }
   for (unsigned b = 0; b < blocks; b++)
     positive[b] = at_least (s[b], none ());
   for (unsigned i = 0; i < n_in; i++) {
-    const Lanes wi = all ((float) w[i]);
+    const Lanes wi = all ((float) w[i]), vi = all ((float) (v == NULL ? w : v)[i]);
 
     for (unsigned b = 0; b < blocks; b++) {
-      const Lanes t = wi * load_at (d[i] + j + b * LANES, some);
-      const Where agrees = greater (flip_unless (positive[b], t), none ());
+      const Lanes change = load_at (d[i] + j + b * LANES, some), voted = vi * change, weighted = wi * change;
+      const Where agrees = greater (flip_unless (positive[b], voted), none ());
 
-      kept[b] = add_where (agrees, kept[b], t);
+      kept[b] = add_where (agrees, kept[b], weighted);
       weight[b] = add_where (agrees, weight[b], wi);
     }
   }
@@ -98,24 +99,26 @@ elect_block (float *y, float *share, const float *const *d, const double *w, uns
 }
 
 INLINE void
-elect_all (float *y, float *share, const float *const *d, const double *w, unsigned n_in, size_t n)
+elect_all (float *y, float *share, const float *const *d, const double *w, const double *v, unsigned n_in, size_t n)
 {
   size_t j = 0;
 
   for (; j + BLOCKS * LANES <= n; j += BLOCKS * LANES)
-    elect_block (y, share, d, w, n_in, j, BLOCKS, NULL);
+    elect_block (y, share, d, w, v, n_in, j, BLOCKS, NULL);
   for (; j < n; j += LANES) {
     const Where some = first_lanes (n - j);
 
-    elect_block (y, share, d, w, n_in, j, 1, &some);
+    elect_block (y, share, d, w, v, n_in, j, 1, &some);
   }
 }
 
 void
-KERNEL (elect) (float *y, float *share, const float *const *d, const double *w, unsigned n_in, size_t n)
+KERNEL (elect) (float *y, float *share, const float *const *d, const double *w, const double *v, unsigned n_in, size_t n)
 {
-  if (share == NULL)
-    elect_all (y, NULL, d, w, n_in, n);
+  if (v != NULL)
+    elect_all (y, share, d, w, v, n_in, n);
+  else if (share == NULL)
+    elect_all (y, NULL, d, w, NULL, n_in, n);
   else
-    elect_all (y, share, d, w, n_in, n);
+    elect_all (y, share, d, w, NULL, n_in, n);
 }

@@ -42,9 +42,10 @@ typedef struct {
   void (*uniform) (float *u, uint64_t seed, int64_t first, size_t n);
   /* y = u < density ? x * scale : 0, u as above, compared in double (masks are nested as density moves) */
   void (*keep_random) (float *y, const float *x, uint64_t seed, int64_t first, double density, double scale, size_t n);
-  /* Sign consensus of TIES (Yadav et al. 2023): s = sum_i w_i d_i; keep w_i d_i of the sign of s (0 counts as +, exact
-   * zeros never agree); y = their sum, share = sum of the w_i kept (NULL: not wanted). d: [n_in][n] */
-  void (*elect) (float *y, float *share, const float *const *d, const double *w, unsigned n_in, size_t n);
+  /* Sign consensus of TIES (Yadav et al. 2023): s = sum_i v_i d_i; input i agrees where v_i d_i has the sign of s (0 counts as +, exact
+   * zeros never agree); y = sum of w_i d_i of those that agree (s where s is a NaN), share = sum of their w_i (NULL: not wanted).
+   * d: [n_in][n]; v, w: [n_in], v NULL: the vote is by w */
+  void (*elect) (float *y, float *share, const float *const *d, const double *w, const double *v, unsigned n_in, size_t n);
 
   /* --- sums: 16 double lanes by (index mod 16), joined in lane order */
   double (*sum) (const float *x, size_t n);
@@ -68,7 +69,8 @@ typedef struct {
   size_t (*packed_bytes) (EvoWeightType type, size_t n_rows, size_t n_cols);
   void (*pack) (void *packed, const void *w, EvoWeightType type, size_t n_rows, size_t n_cols); /* 64-byte aligned */
   /* y [m][n_rows] (row stride ldy) = x [m][n_cols] (row stride ldx) W^T. fp32-accurate for bf16 weights too: an ISA with
-   * bf16 tiles splits x into three bf16 parts. Work is split by the caller over output rows: [row0, row1) multiples of 64. */
+   * bf16 tiles splits x into three bf16 parts, once a call: matrices with the same x are best packed as one. Work is split by
+   * the caller over output rows: [row0, row1) multiples of 64 (row1 may be n_rows). */
   void (*matmul) (float *y, size_t ldy, const float *x, size_t ldx, size_t m, const void *packed, EvoWeightType type, size_t n_rows,
                   size_t n_cols, size_t row0, size_t row1, void *scratch);
   size_t (*matmul_scratch) (size_t m, size_t n_cols); /* bytes, 64-byte aligned */

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * inspect-run.c - what a run directory holds: each search's best so far with its genes, where models lie, the exam.
+ *
+ * Read from pipeline.json, the journal and scores.json; a run that is going on is not disturbed.
+ */
+#include <math.h>
+#include <stdio.h>
+
+#include "core/base/error.h"
+#include "core/base/json.h"
+#include "core/base/text.h"
+#include "core/cli/inspect.h"
+#include "core/search/journal.h"
+
+typedef struct {
+  const char *name;
+  gint64 n, n_failed, best;   /* best -1: none */
+  double score;
+  char *genes, *path;         /* path NULL: not saved yet */
+} Found;
+
+static void
+found_clear (gpointer data)
+{
+  Found *f = data;
+
+  g_free (f->genes);
+  g_free (f->path);
+}
+
+static EvoJsonDoc *
+open_json (const char *folder, const char *name, GError **error)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+
+  return evo_json_parse_file (path, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, EVO_STORE_ERROR_FORMAT, error);
+}
+
+/* ------------------------------------------------------------------ searches */
+
+/* A search that only minimises shows scores of which less is better; where several are summed, more is. */
+static gboolean
+is_minimised (const EvoJson *node)
+{
+  const EvoJson *list = evo_json_member (node, "minimize");
+
+  return list != NULL && evo_json_member (node, "maximize") == NULL && (evo_json_kind (list) != EVO_JSON_ARRAY || evo_json_size (list) == 1);
+}
+
+static gboolean
+find_best (EvoJournal *j, const EvoJson *node, Found *f, GError **error)
+{
+  double sign = is_minimised (node) ? -1 : 1, score;
+  gint64 saved;
+
+  f->n = evo_journal_count_trials (j, f->name);
+  f->best = -1;
+  for (gint64 i = 0; i < f->n; i++) {
+    EvoTrial t = { 0 };
+
+    if (evo_journal_get_trial (j, f->name, i, &t, error) < 0)
+      return FALSE;
+    f->n_failed += t.failed;
+    if (!t.failed && t.genes != NULL && (f->best < 0 || sign * t.score > sign * f->score)) {
+      f->best = i;
+      f->score = t.score;
+      g_free (f->genes);
+      f->genes = g_steal_pointer (&t.genes);
+    }
+    evo_trial_clear (&t);
+  }
+  return evo_journal_get_stage (j, f->name, &saved, &score, &f->path, error) >= 0;
+}
+
+static GArray *
+find_all (EvoJournal *j, const EvoJson *pipeline, GError **error)
+{
+  g_autoptr (GArray) all = g_array_new (FALSE, TRUE, sizeof (Found));
+  const EvoJson *nodes = evo_json_member (pipeline, "nodes");
+
+  g_array_set_clear_func (all, found_clear);
+  for (guint i = 0; i < evo_json_size (nodes); i++) {
+    const EvoJson *node = evo_json_at (nodes, i);
+    const char *use = evo_json_get_string (node, "use");
+    Found f = { .name = evo_json_key (node) };
+    gboolean good;
+
+    if (use == NULL || !g_str_has_prefix (use, "optimizer."))
+      continue;
+    good = find_best (j, node, &f, error);
+    g_array_append_val (all, f);
+    if (!good)
+      return NULL;
+  }
+  return g_steal_pointer (&all);
+}
+
+static void
+print_search (const Found *f)
+{
+  g_autoptr (EvoJsonDoc) doc = f->genes == NULL ? NULL : evo_json_parse (f->genes, -1, "genes", 0, 0, NULL);
+  const EvoJson *genes = doc == NULL ? NULL : evo_json_root (doc);
+  glong width = 0;
+
+  printf ("\n%s: %" G_GINT64_FORMAT " trials", f->name, f->n);
+  if (f->n_failed > 0)
+    printf (", of which %" G_GINT64_FORMAT " failed", f->n_failed);
+  if (f->best >= 0)
+    printf (", best %.4g in trial %" G_GINT64_FORMAT, f->score, f->best);
+  printf ("\n  %s\n", f->path != NULL ? f->path : "not ended, nothing saved yet");
+  for (guint i = 0; i < evo_json_size (genes); i++)
+    width = MAX (width, g_utf8_strlen (evo_json_key (evo_json_at (genes, i)), -1));
+  for (guint i = 0; i < evo_json_size (genes); i++) {
+    const EvoJson *v = evo_json_at (genes, i);
+    g_autofree char *text = evo_json_text (v);
+
+    printf ("    %s%*s%s\n", evo_json_key (v), (int) (width + 2 - g_utf8_strlen (evo_json_key (v), -1)), "", text);
+  }
+}
+
+/* ------------------------------------------------------------------ the exam */
+
+static gboolean
+is_binary (const EvoJson *models)
+{
+  for (guint m = 0; m < evo_json_size (models); m++) {
+    const EvoJson *items = evo_json_member (evo_json_at (models, m), "items");
+
+    for (guint i = 0; i < evo_json_size (items); i++)
+      if (evo_json_number (evo_json_at (items, i)) != 0 && evo_json_number (evo_json_at (items, i)) != 1)
+        return FALSE;
+  }
+  return TRUE;
+}
+
+static void
+print_exam (const EvoJson *exam)
+{
+  const EvoJson *models = evo_json_member (exam, "models"), *paired = evo_json_member (exam, "paired");
+  gboolean binary = is_binary (models);
+  double unit = binary ? 100 : 1;
+  int digits = binary ? 1 : 3;
+
+  printf ("\n%s: 95 %% intervals\n", evo_json_key (exam));
+  for (guint i = 0; i < evo_json_size (models); i++) {
+    const EvoJson *m = evo_json_at (models, i);
+
+    printf ("  %-18s %8.*f%s   (%.*f … %.*f)  %g items\n", evo_json_key (m), digits, evo_json_get_number (m, "score", NAN) * unit, binary ? " %" : "",
+            digits, evo_json_get_number (m, "low", NAN) * unit, digits, evo_json_get_number (m, "high", NAN) * unit,
+            evo_json_get_number (m, "n", 0));
+  }
+  for (guint i = 0; i < evo_json_size (paired); i++) {
+    const EvoJson *d = evo_json_at (paired, i);
+
+    printf ("  %s − %s  %+.*f  (%+.*f … %+.*f)  p = %.2g\n", evo_json_key (d), evo_json_get_string (d, "against"), digits,
+            evo_json_get_number (d, "diff", NAN) * unit, digits, evo_json_get_number (d, "low", NAN) * unit, digits,
+            evo_json_get_number (d, "high", NAN) * unit, evo_json_get_number (d, "p", NAN));
+  }
+}
+
+/* ------------------------------------------------------------------ the command */
+
+/* A run that has ended: scores.json as it is; else the same with what is known. */
+static void
+print_json (const EvoJsonDoc *scores, const GArray *all)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  EvoJsonWriter w;
+
+  evo_json_writer_init (&w, text, TRUE);
+  if (scores != NULL) {
+    evo_json_add_value (&w, evo_json_root (scores));
+    puts (text->str);
+    return;
+  }
+  evo_json_begin_object (&w);
+  evo_json_add_key (&w, "searches");
+  evo_json_begin_object (&w);
+  for (guint i = 0; i < all->len; i++) {
+    const Found *f = &g_array_index (all, Found, i);
+    g_autoptr (EvoJsonDoc) genes = f->genes == NULL ? NULL : evo_json_parse (f->genes, -1, "genes", 0, 0, NULL);
+
+    evo_json_add_key (&w, f->name);
+    evo_json_begin_object (&w);
+    evo_json_add_key (&w, "trials");
+    evo_json_add_integer (&w, f->n);
+    if (genes != NULL) {
+      evo_json_add_key (&w, "best");
+      evo_json_begin_object (&w);
+      evo_json_add_key (&w, "trial");
+      evo_json_add_integer (&w, f->best);
+      evo_json_add_key (&w, "score");
+      evo_json_add_number (&w, f->score);
+      evo_json_add_key (&w, "genes");
+      evo_json_add_value (&w, evo_json_root (genes));
+      evo_json_end_object (&w);
+    }
+    evo_json_end_object (&w);
+  }
+  evo_json_end_object (&w);
+  evo_json_end_object (&w);
+  puts (text->str);
+}
+
+int
+evo_inspect_run (const char *path, const EvoForm *form)
+{
+  g_autofree char *journal_path = g_build_filename (path, "journal.db", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (EvoJournal) journal = evo_journal_open (journal_path, FALSE, &error);
+  g_autoptr (EvoJsonDoc) pipeline = journal == NULL ? NULL : open_json (path, "pipeline.json", &error), scores = NULL;
+  g_autoptr (GArray) all = pipeline == NULL ? NULL : find_all (journal, evo_json_root (pipeline), &error);
+
+  if (all == NULL)
+    return evo_cli_fail (error);
+  scores = open_json (path, "scores.json", NULL);
+  if (form->json) {
+    print_json (scores, all);
+    return 0;
+  }
+  printf ("%s: %s\n", path, scores != NULL ? "ended" : "not ended; evopipe run PIPELINE --resume goes on");
+  for (guint i = 0; i < all->len; i++)
+    print_search (&g_array_index (all, Found, i));
+  const EvoJson *exams = scores == NULL ? NULL : evo_json_member (evo_json_root (scores), "exam");
+  for (guint i = 0; i < evo_json_size (exams); i++)
+    print_exam (evo_json_at (exams, i));
+  return 0;
+}

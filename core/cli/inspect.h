@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * inspect.h - what `evopipe inspect` shows, one file each: plugins, models and kernels, runs.
+ */
+#ifndef EVO_CLI_INSPECT_H
+#define EVO_CLI_INSPECT_H
+
+#include "core/cli/cli.h"
+
+typedef struct { gboolean json, markdown; } EvoForm;
+
+/* All plugins, or those of one file (NULL: all). Exit codes. */
+int evo_inspect_plugins (const EvoRegistry *r, const char *file, const EvoForm *form);
+int evo_inspect_plugin (const EvoRegistered *e, const EvoForm *form);
+int evo_inspect_run (const char *path, const EvoForm *form);
+
+#endif
