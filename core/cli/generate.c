@@ -252,6 +252,8 @@ generate_command (int argc, char **argv)
     return evo_cli_usage (&evo_command_generate, "needs a prompt, or --ids");
   if (args->len > 1 && a.ids != NULL)
     return evo_cli_usage (&evo_command_generate, "a prompt or --ids, not both");
+  if (args->len > 2 && a.logits != NULL)
+    return evo_cli_usage (&evo_command_generate, "--logits is of one prompt");
   const char *path = args->pdata[0];
   g_ptr_array_remove_index (args, 0);
   if (!generate_all (path, args, &a, &error))

@@ -36,6 +36,13 @@ open_json (const char *folder, const char *name, GError **error)
   return evo_json_parse_file (path, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, EVO_STORE_ERROR_FORMAT, error);
 }
 
+/* What a file lacks has no members. */
+static guint
+size_of (const EvoJson *v)
+{
+  return v == NULL ? 0 : evo_json_size (v);
+}
+
 /* ------------------------------------------------------------------ searches */
 
 /* A search that only minimises shows scores of which less is better; where several are summed, more is. */
@@ -44,7 +51,7 @@ is_minimised (const EvoJson *node)
 {
   const EvoJson *list = evo_json_member (node, "minimize");
 
-  return list != NULL && evo_json_member (node, "maximize") == NULL && (evo_json_kind (list) != EVO_JSON_ARRAY || evo_json_size (list) == 1);
+  return list != NULL && evo_json_member (node, "maximize") == NULL && (evo_json_kind (list) != EVO_JSON_ARRAY || size_of (list) == 1);
 }
 
 static gboolean
@@ -79,7 +86,7 @@ find_all (EvoJournal *j, const EvoJson *pipeline, GError **error)
   const EvoJson *nodes = evo_json_member (pipeline, "nodes");
 
   g_array_set_clear_func (all, found_clear);
-  for (guint i = 0; i < evo_json_size (nodes); i++) {
+  for (guint i = 0; i < size_of (nodes); i++) {
     const EvoJson *node = evo_json_at (nodes, i);
     const char *use = evo_json_get_string (node, "use");
     Found f = { .name = evo_json_key (node) };
@@ -108,9 +115,9 @@ print_search (const Found *f)
   if (f->best >= 0)
     printf (", best %.4g in trial %" G_GINT64_FORMAT, f->score, f->best);
   printf ("\n  %s\n", f->path != NULL ? f->path : "not ended, nothing saved yet");
-  for (guint i = 0; i < evo_json_size (genes); i++)
+  for (guint i = 0; i < size_of (genes); i++)
     width = MAX (width, g_utf8_strlen (evo_json_key (evo_json_at (genes, i)), -1));
-  for (guint i = 0; i < evo_json_size (genes); i++) {
+  for (guint i = 0; i < size_of (genes); i++) {
     const EvoJson *v = evo_json_at (genes, i);
     g_autofree char *text = evo_json_text (v);
 
@@ -123,10 +130,10 @@ print_search (const Found *f)
 static gboolean
 is_binary (const EvoJson *models)
 {
-  for (guint m = 0; m < evo_json_size (models); m++) {
+  for (guint m = 0; m < size_of (models); m++) {
     const EvoJson *items = evo_json_member (evo_json_at (models, m), "items");
 
-    for (guint i = 0; i < evo_json_size (items); i++)
+    for (guint i = 0; i < size_of (items); i++)
       if (evo_json_number (evo_json_at (items, i)) != 0 && evo_json_number (evo_json_at (items, i)) != 1)
         return FALSE;
   }
@@ -142,14 +149,14 @@ print_exam (const EvoJson *exam)
   int digits = binary ? 1 : 3;
 
   printf ("\n%s: 95 %% intervals\n", evo_json_key (exam));
-  for (guint i = 0; i < evo_json_size (models); i++) {
+  for (guint i = 0; i < size_of (models); i++) {
     const EvoJson *m = evo_json_at (models, i);
 
     printf ("  %-18s %8.*f%s   (%.*f … %.*f)  %g items\n", evo_json_key (m), digits, evo_json_get_number (m, "score", NAN) * unit, binary ? " %" : "",
             digits, evo_json_get_number (m, "low", NAN) * unit, digits, evo_json_get_number (m, "high", NAN) * unit,
             evo_json_get_number (m, "n", 0));
   }
-  for (guint i = 0; i < evo_json_size (paired); i++) {
+  for (guint i = 0; i < size_of (paired); i++) {
     const EvoJson *d = evo_json_at (paired, i);
 
     printf ("  %s − %s  %+.*f  (%+.*f … %+.*f)  p = %.2g\n", evo_json_key (d), evo_json_get_string (d, "against"), digits,
@@ -222,7 +229,7 @@ evo_inspect_run (const char *path, const EvoForm *form)
   for (guint i = 0; i < all->len; i++)
     print_search (&g_array_index (all, Found, i));
   const EvoJson *exams = scores == NULL ? NULL : evo_json_member (evo_json_root (scores), "exam");
-  for (guint i = 0; i < evo_json_size (exams); i++)
+  for (guint i = 0; i < size_of (exams); i++)
     print_exam (evo_json_at (exams, i));
   return 0;
 }

@@ -147,11 +147,13 @@ evo_cli_parse_size (const char *text, guint64 *out)
                                                                        { "GB", 1000000000 }, { "TB", G_GUINT64_CONSTANT (1000000000000) },
                                                                        { "KiB", 1024 }, { "MiB", 1048576 },
                                                                        { "GiB", 1073741824 } };
+  gsize n = strspn (text, "0123456789.");
+  g_autofree char *number = g_strndup (text, n); /* strtod alone would take blanks, signs, "0x10" and "nan" */
   char *end;
-  double v = g_ascii_strtod (text, &end);
+  double v = g_ascii_strtod (number, &end);
 
-  for (guint i = 0; g_ascii_isdigit (*text) && i < G_N_ELEMENTS (units); i++)
-    if (g_ascii_strcasecmp (end, units[i].unit) == 0 && v * (double) units[i].bytes >= 1 && v * (double) units[i].bytes < 1e18) {
+  for (guint i = 0; n > 0 && *end == '\0' && i < G_N_ELEMENTS (units); i++)
+    if (g_ascii_strcasecmp (text + n, units[i].unit) == 0 && v * (double) units[i].bytes >= 1 && v * (double) units[i].bytes < 1e18) {
       *out = (guint64) (v * (double) units[i].bytes);
       return TRUE;
     }

@@ -109,26 +109,44 @@ add_schema (EvoJsonWriter *w, const char *key, const char *schema)
   evo_json_add_value (w, evo_json_root (doc));
 }
 
-/* The key's schema with its description. */
+/* "evaluator.data", "seed": what the key is called among the definitions (owned). */
+static char *
+definition_of (const EvoHostKey *k)
+{
+  for (EvoKind kind = EVO_KIND_MERGE; kind <= EVO_KIND_EVALUATOR; kind++)
+    if (k->kinds == 1u << kind)
+      return g_strconcat (evo_registry_kind_name (kind), ".", k->name, NULL);
+  return g_strdup (k->name);
+}
+
 static void
 write_host_keys (EvoJsonWriter *w, EvoKind kind)
 {
   for (const EvoHostKey *k = evo_host_keys; k->name != NULL; k++) {
-    g_autoptr (EvoJsonDoc) doc = k->schema == NULL ? NULL : evo_json_parse (k->schema, -1, k->name, 0, 0, NULL);
+    g_autofree char *definition = definition_of (k);
 
-    if (doc == NULL || !(k->kinds >> kind & 1))
-      continue;
-    evo_json_add_key (w, k->name);
-    evo_json_begin_object (w);
-    add_text (w, "description", k->doc);
-    for (guint i = 0; i < evo_json_size (evo_json_root (doc)); i++) {
-      const EvoJson *v = evo_json_at (evo_json_root (doc), i);
-
-      evo_json_add_key (w, evo_json_key (v));
-      evo_json_add_value (w, v);
-    }
-    evo_json_end_object (w);
+    if (k->schema != NULL && k->kinds >> kind & 1)
+      add_reference (w, k->name, definition);
   }
+}
+
+/* Its schema with what it is. */
+static void
+define_host_key (EvoJsonWriter *w, const EvoHostKey *k)
+{
+  g_autofree char *definition = definition_of (k);
+  g_autoptr (EvoJsonDoc) doc = evo_json_parse (k->schema, -1, k->name, 0, 0, NULL);
+
+  evo_json_add_key (w, definition);
+  evo_json_begin_object (w);
+  add_text (w, "description", k->doc);
+  for (guint i = 0; i < evo_json_size (evo_json_root (doc)); i++) {
+    const EvoJson *v = evo_json_at (evo_json_root (doc), i);
+
+    evo_json_add_key (w, evo_json_key (v));
+    evo_json_add_value (w, v);
+  }
+  evo_json_end_object (w);
 }
 
 /* A merge's inputs: names, or objects with the parameters of that input. */
@@ -215,7 +233,6 @@ write_node (EvoJsonWriter *w, const EvoRegistered *e)
 
 /* What a merge parameter may be beside a plain value. */
 static const struct { const char *name, *schema; } definitions[] = {
-  { "note", "{\"type\": \"string\", \"description\": \"For people; nothing reads it.\"}" },
   { "gradient", "{\"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": \"number\"}, "
                 "\"description\": \"Interpolated over the layers.\"}" },
   { "gene", "{\"type\": \"object\", \"description\": \"What a search varies.\", \"properties\": {"
@@ -244,6 +261,9 @@ write_definitions (EvoJsonWriter *w)
   evo_json_begin_object (w);
   for (guint i = 0; i < G_N_ELEMENTS (definitions); i++)
     add_schema (w, definitions[i].name, definitions[i].schema);
+  for (const EvoHostKey *k = evo_host_keys; k->name != NULL; k++)
+    if (k->schema != NULL)
+      define_host_key (w, k);
   evo_json_end_object (w);
 }
 
@@ -263,7 +283,7 @@ write_schema (EvoJsonWriter *w, const EvoRegistry *r)
   evo_json_add_integer (w, 1);
   evo_json_end_object (w);
   add_schema (w, "title", "{\"type\": \"string\", \"minLength\": 1}");
-  add_schema (w, "seed", "{\"type\": \"integer\", \"minimum\": 0}");
+  add_reference (w, "seed", "seed");
   add_reference (w, "note", "note");
   add_reference (w, "save", "save");
   evo_json_add_key (w, "nodes");

@@ -261,6 +261,40 @@ bind_genes (EvoModels *m, GError **error)
   return TRUE;
 }
 
+/* A point of start_from names genes, or dimensions that they have in a model of this depth. */
+static gboolean
+check_start (const EvoSearchSpec *s, const EvoJson *v, GError **error)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+  g_autofree char *where = NULL, *tail = NULL;
+
+  for (guint i = 0; i < s->n_genes; i++) {
+    g_ptr_array_add (names, s->genes[i]->name);
+    for (guint k = 0; k < s->genes[i]->n; k++)
+      g_ptr_array_add (names, s->genes[i]->labels[k]);
+  }
+  g_ptr_array_add (names, NULL);
+  if (g_str_equal (evo_json_key (v), "note") || g_strv_contains ((const char *const *) names->pdata, evo_json_key (v)))
+    return TRUE;
+  where = evo_json_where (v);
+  tail = evo_did_you_mean (evo_json_key (v), (const char *const *) names->pdata);
+  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "%s: there is no gene of this name%s", where, tail);
+}
+
+static gboolean
+check_starts (const EvoModels *m, GError **error)
+{
+  for (guint i = 0; i < m->n_nodes; i++) {
+    const EvoSearchSpec *s = &evo_graph_get (m->graph, i)->search;
+
+    for (guint p = 0; s->start_from != NULL && p < evo_json_size (s->start_from); p++)
+      for (guint j = 0; j < evo_json_size (evo_json_at (s->start_from, p)); j++)
+        if (!check_start (s, evo_json_at (evo_json_at (s->start_from, p), j), error))
+          return FALSE;
+  }
+  return TRUE;
+}
+
 static double
 gene_start (const EvoGene *gene)
 {
@@ -345,7 +379,7 @@ evo_models_new (EvoGraph *graph, GError **error)
     if (node->kind != EVO_KIND_EVALUATOR && !layout_node (m, node, error))
       return NULL;
   }
-  if (!bind_genes (m, error))
+  if (!bind_genes (m, error) || !check_starts (m, error))
     return NULL;
   for (guint i = 0; i < m->n_nodes; i++) {
     const EvoNode *node = evo_graph_get (graph, i);

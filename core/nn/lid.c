@@ -294,6 +294,8 @@ evo_lid_probability (const EvoLid *m, const char *text, gsize n, const char *cod
   gint32 label = find_label (m, code);
   g_autofree float *hidden = label < 0 ? NULL : hidden_of (m, text, n), *p = NULL;
 
+  if (label < 0)
+    return NAN;
   if (hidden == NULL)
     return 0;
   if (m->is_tree)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * script.c - the language of a text by the scripts of its letters.
  */
+#include <math.h>
 #include <string.h>
 
 #include "core/nn/lid.h"
@@ -61,12 +62,6 @@ belongs (gunichar c, const GUnicodeScript *scripts)
   return FALSE;
 }
 
-gboolean
-evo_script_is_known (const char *code)
-{
-  return strcmp (code, "ja") == 0 || scripts_of (code) != NULL;
-}
-
 double
 evo_script_probability (const char *text, gsize n, const char *code)
 {
@@ -76,7 +71,7 @@ evo_script_probability (const char *text, gsize n, const char *code)
   gsize good = 0, all = 0;
 
   if (!is_ja && scripts == NULL)
-    return 0;
+    return NAN;
   evo_utf8_append_lossy (clean, text, n);
   for (const char *p = clean->str; p < clean->str + clean->len;) {
     gunichar c = evo_utf8_next (&p);

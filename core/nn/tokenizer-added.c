@@ -16,7 +16,9 @@ check (const EvoTokenizer *t, const EvoAddedToken *token, char **why)
   gint32 known = evo_vocab_find (&t->vocab, token->text, token->n);
   EvoVocabText other = evo_vocab_get (&t->vocab, token->id);
 
-  if (known >= 0 && known != token->id)
+  if (token->n > EVO_VOCAB_MAX_TEXT)
+    *why = g_strdup_printf ("an added token of %" G_GSIZE_FORMAT " bytes; up to %d are accepted", token->n, EVO_VOCAB_MAX_TEXT);
+  else if (known >= 0 && known != token->id)
     *why = g_strdup_printf ("the added token \"%s\" has the id %d, but the vocabulary says %d", token->text, token->id, known);
   else if (known < 0 && other.text != NULL)
     *why = g_strdup_printf ("the added token \"%s\" has the id %d, which is \"%s\" in the vocabulary", token->text, token->id, other.text);

@@ -191,6 +191,9 @@ read_scored (EvoTokenizer *t, const EvoJson *v, gint32 id, GError **error)
   score = evo_json_at (v, 1);
   if (evo_json_kind (text) != EVO_JSON_STRING || evo_json_kind (score) != EVO_JSON_NUMBER)
     return evo_tokenizer_fail (v, error, "a token of a Unigram vocabulary is [TEXT, SCORE]");
+  if (strlen (evo_json_string (text)) > EVO_VOCAB_MAX_TEXT)
+    return evo_tokenizer_fail (v, error, "a token of %" G_GSIZE_FORMAT " bytes; up to %d are accepted", strlen (evo_json_string (text)),
+                               EVO_VOCAB_MAX_TEXT);
   evo_vocab_add (&t->vocab, evo_json_string (text), strlen (evo_json_string (text)), id);
   evo_unigram_add (&t->unigram, id, evo_json_number (score), TRUE);
   return TRUE;

@@ -132,6 +132,7 @@ read_piece (EvoSpmFile *f, EvoProto m, GError **error)
     { 3, EVO_PROTO_VARINT, TO_NUMBER, &type },
   };
   g_autofree char *name = g_strdup_printf ("piece %u", f->pieces->len);
+  gsize most;
 
   if (!read_message (f, m, name, targets, G_N_ELEMENTS (targets), error))
     return FALSE;
@@ -139,8 +140,9 @@ read_piece (EvoSpmFile *f, EvoProto m, GError **error)
     return bad (f, error, "%s: the type %" G_GUINT64_FORMAT " does not exist", name, type);
   if (piece.n == 0)
     return bad (f, error, "%s has no text", name);
-  if (piece.n > MAX_PIECE && type != EVO_SPM_USER)
-    return bad (f, error, "%s has %" G_GSIZE_FORMAT " bytes; up to %d are accepted", name, piece.n, MAX_PIECE);
+  most = type == EVO_SPM_USER ? EVO_VOCAB_MAX_TEXT : MAX_PIECE;
+  if (piece.n > most)
+    return bad (f, error, "%s has %" G_GSIZE_FORMAT " bytes; up to %" G_GSIZE_FORMAT " are accepted", name, piece.n, most);
   if (!evo_utf8_is_valid (piece.text, piece.n))
     return bad (f, error, "%s is not UTF-8", name);
   piece.score = evo_proto_float (&(EvoProtoField){ .value = score });

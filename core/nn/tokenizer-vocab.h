@@ -9,6 +9,8 @@
 
 enum { EVO_VOCAB_MAX_ID = 1 << 22 }; /* the largest published vocabularies have 1 M; an id costs memory, so a file may not name any */
 
+enum { EVO_VOCAB_MAX_TEXT = 1024 }; /* bytes of a token that is searched for at every place of a text */
+
 typedef struct { const char *text; guint32 n; } EvoVocabText; /* text NULL: no such id */
 typedef struct { guint32 hash; gint32 id; } EvoVocabSlot;     /* id -1: free */
 typedef struct {

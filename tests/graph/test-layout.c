@@ -118,6 +118,24 @@ test_nested_misfits (void)
                 "p.json:1: /nodes/m/in/0/weight: \"*.bias\" matches no tensor; evopipe inspect MODEL shows their names and roles");
 }
 
+/* Points to start from name dimensions; which there are is known with the number of layers. */
+static void
+test_starts (void)
+{
+  static const char search[] = "'m': {'use': 'merge.linear', 'in': [{'from': 'a', 'weight': {'evolve': [0, 1], 'per': 'layer'}}]}, "
+                               "'e': {'use': 'evaluator.exact-match', 'in': ['m'], 'data': 'd.jsonl'}, "
+                               "'s': {'use': 'optimizer.random', 'maximize': ['e'], 'trials': 9, 'start_from': [{'note': 'n', 'm.a.weight': 1}, {'%s': 0.5}]}";
+  g_autofree char *good = g_strdup_printf (search, "m.a.weight[layer 11]"), *bad = g_strdup_printf (search, "m.a.weight[layer 12]");
+  g_autofree char *nodes = g_strconcat ("'a': {'use': 'model.llm', 'path': 'a'}, ", good, NULL);
+  g_autofree char *bad_nodes = g_strconcat ("'a': {'use': 'model.llm', 'path': 'a'}, ", bad, NULL);
+  g_auto (Made) m = { NULL };
+
+  model ("a", llama, F32 ("model.embed_tokens.weight", 4, 2));
+  made_open_good (&m, nodes);
+  made_refused (bad_nodes, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "p.json:1: /nodes/s/start_from/1/m.a.weight[layer 12]: there is no gene of this name; "
+                "did you mean \"m.a.weight[layer 1]\"?");
+}
+
 /* ------------------------------------------------------------------ buffers, tied embeddings */
 
 static void
@@ -316,6 +334,7 @@ main (int argc, char **argv)
   g_test_add_func ("/layout/base", test_base);
   g_test_add_func ("/layout/misfits", test_misfits);
   g_test_add_func ("/layout/nested-misfits", test_nested_misfits);
+  g_test_add_func ("/layout/starts", test_starts);
   g_test_add_func ("/layout/buffers", test_buffers);
   g_test_add_func ("/layout/buffers-unknown", test_buffers_unknown);
   g_test_add_func ("/layout/untied", test_untied);

@@ -95,6 +95,18 @@ test_bad_unigram (void)
                   ":1: /model/unk_id: unk_id must be the id of one of the 1 tokens");
 }
 
+/* Searching a text for such a token at every place would take forever. */
+static void
+check_long_added (void)
+{
+  g_autofree char *text = g_strnfill (1025, 'x');
+  g_autofree char *added = g_strdup_printf ("{" MODEL ", \"added_tokens\": [{\"id\": 9, \"content\": \"%s\"}]}", text);
+  g_autofree char *scored = g_strdup_printf ("{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"%s\", 0]]}}", text);
+
+  check_bad_json (added, ":1: /added_tokens/0: an added token of 1025 bytes; up to 1024 are accepted");
+  check_bad_json (scored, ":1: /model/vocab/0: a token of 1025 bytes; up to 1024 are accepted");
+}
+
 static void
 test_bad_added (void)
 {
@@ -109,6 +121,7 @@ test_bad_added (void)
                   ":1: /added_tokens/1: the added tokens \"x\" and \"y\" have the same id 7");
   check_bad_json ("{" MODEL ", \"added_tokens\": [{\"id\": 7, \"content\": \"x\", \"special\": 1}]}",
                   ":1: /added_tokens/0/special: a number instead of true or false");
+  check_long_added ();
   check_bad_json ("{" MODEL ", \"added_tokens\": [{\"id\": 1e9, \"content\": \"x\"}]}", ":1: /added_tokens/0/id: a token's id is a whole number from 0 to 4194303");
 }
 
