@@ -267,7 +267,7 @@ evo_json_kind_name (EvoJsonKind kind)
 static gboolean
 is_container (const EvoJson *v)
 {
-  return v->kind == EVO_JSON_ARRAY || v->kind == EVO_JSON_OBJECT;
+  return v != NULL && (v->kind == EVO_JSON_ARRAY || v->kind == EVO_JSON_OBJECT);
 }
 
 guint

@@ -30,7 +30,7 @@ const char *evo_json_key (const EvoJson *v);             /* member's key, NULL: 
 const char *evo_json_name (const EvoJson *v);            /* the document's name */
 char *evo_json_where (const EvoJson *v);                 /* "blend.json:7: /nodes/blend/t" (owned) */
 
-guint evo_json_size (const EvoJson *v);                  /* members or elements; 0 for scalars */
+guint evo_json_size (const EvoJson *v);                  /* members or elements; 0 for scalars and NULL */
 const EvoJson *evo_json_at (const EvoJson *v, guint i);  /* in file order */
 const EvoJson *evo_json_member (const EvoJson *object, const char *key); /* NULL: none, or not an object */
 gboolean evo_json_bool (const EvoJson *v);

@@ -41,11 +41,13 @@ print_models (const EvoOpened *o)
 static void
 print_gene (const EvoGene *g)
 {
-  printf ("    %-34s %3u ", g->name, g->n);
+  static const char *const per[] = { "", " by layer", " by groups of layers", " at control points", " by selector" };
+
+  printf ("    %-34s %3u gene%s%s: ", g->name, g->n, g->n == 1 ? "" : "s", per[g->per]);
   if (g->is_choice)
-    printf ("of %u choices", g->n_choices);
+    printf ("one of %u choices", g->n_choices);
   else
-    printf ("%s%g … %g%s", g->is_log ? "log " : "", g->low, g->high, g->is_int ? ", whole" : "");
+    printf ("%g … %g%s%s", g->low, g->high, g->is_log ? ", by its logarithm" : "", g->is_int ? ", whole" : "");
   printf ("%s%s\n", g->simplex == NULL ? "" : ", simplex ", g->simplex == NULL ? "" : g->simplex);
 }
 

@@ -193,6 +193,19 @@ encode (const Run *r, const char *text, gsize n)
   return ids;
 }
 
+/* Items are run together, so they must ask for the same kind of thing, under the same options. */
+static gboolean
+is_alike (const EvoRequest *a, const EvoRequest *b)
+{
+  if (a->kind != b->kind || a->context != b->context || a->n_stop != b->n_stop)
+    return FALSE;
+  for (guint i = 0; i < a->n_stop; i++)
+    if (!g_str_equal (a->stop[i], b->stop[i]))
+      return FALSE;
+  return a->max_tokens == b->max_tokens && a->beams == b->beams && a->top_k == b->top_k && a->temperature == b->temperature &&
+         a->top_p == b->top_p && a->repetition_penalty == b->repetition_penalty && a->length_penalty == b->length_penalty && a->seed == b->seed;
+}
+
 static gboolean
 make_requests (Run *r, GError **error)
 {
@@ -200,6 +213,9 @@ make_requests (Run *r, GError **error)
     r->requests[i] = (EvoRequest){ .repetition_penalty = 1, .length_penalty = 1, .top_p = 1, .beams = 1 };
     if (!r->s->op->request (r->s->self, item_of (r, i), &r->requests[i], error))
       return FALSE;
+    if (!is_alike (&r->requests[0], &r->requests[i]))
+      return evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_SHAPE, "%s asks item %" G_GINT64_FORMAT " otherwise than the first; its items "
+                            "must differ in nothing but their texts", r->s->node->plugin->name, item_of (r, i));
     r->ids[i] = encode (r, r->requests[i].prompt.bytes, r->requests[i].prompt.n);
   }
   return TRUE;
@@ -218,7 +234,6 @@ judge_text (Run *r, gsize i, const EvoGeneration *g, GError **error)
   return r->s->op->judge (r->s->self, item_of (r, i), &answer, values_of (r, i), error);
 }
 
-/* All requests of one evaluator ask alike: the options of the first hold for all. */
 static gboolean
 run_generate (Run *r, GError **error)
 {
@@ -244,7 +259,8 @@ run_generate (Run *r, GError **error)
 /* ------------------------------------------------------------------ log-likelihoods over choices */
 
 /* As lm-eval: context and continuation are encoded together and cut at the context's tokens; trailing blanks of the context move to the
- * continuation. The context's length is that of its own encoding. */
+ * continuation. The context's length is that of its own encoding. What the model has no positions for is cut from the left: the last token is
+ * only predicted, so one more fits. */
 static GArray *
 encode_choice (const Run *r, EvoText context, EvoText choice, gsize *n_context)
 {
@@ -257,7 +273,11 @@ encode_choice (const Run *r, EvoText context, EvoText choice, gsize *n_context)
   g_string_append_len (whole, choice.bytes, (gssize) choice.n);
   head = encode (r, context.bytes, cut);
   GArray *all = encode (r, whole->str, whole->len);
+  guint limit = (guint) MAX (evo_text_model_get_spec (r->model)->max_positions, 1) + 1, over = all->len > limit ? all->len - limit : 0;
   *n_context = MIN (head->len, all->len == 0 ? 0 : all->len - 1);
+  if (over > 0)
+    g_array_remove_range (all, 0, over);
+  *n_context -= MIN (*n_context, over);
   return all;
 }
 

@@ -58,9 +58,9 @@ find_number (const EvoCheckpoint *c, const char *key, double *out, gboolean *fou
   if (*found)
     return TRUE;
   if (text != NULL)
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: /%s: is \"%s\"; it should be a number", key, text);
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: /%s: is \"%s\"; it should be a number", key, text);
   if (c->config_list (c, key, list, 1) > 0)
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: /%s: is a list; it should be a number", key);
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: /%s: is a list; it should be a number", key);
   return TRUE;
 }
 
@@ -74,9 +74,9 @@ read_number (const EvoCheckpoint *c, const char *key, double low, double high, d
   if (!find_number (c, key, &x, &found, error))
     return FALSE;
   if (!found && isnan (def))
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: has no \"%s\"; it should be a number", key);
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: has no \"%s\"; it should be a number", key);
   if (found && !(x >= low && x <= high))
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: /%s: %g is outside %g ... %g", key, x, low, high);
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: /%s: %g is outside %g ... %g", key, x, low, high);
   *out = found ? x : def;
   return TRUE;
 }
@@ -89,7 +89,7 @@ read_whole (const EvoCheckpoint *c, const char *key, double low, double high, do
   if (!read_number (c, key, low, high, def, &x, error))
     return FALSE;
   if (x != rint (x))
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: /%s: %.17g is no whole number", key, x);
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: /%s: %.17g is no whole number", key, x);
   *out = (gint64) x;
   return TRUE;
 }
@@ -115,17 +115,17 @@ read_heads (const EvoCheckpoint *c, EvoDecoderSpec *s, GError **error)
       !read_whole (c, "head_dim", 2, MOST_WIDTH, 0, &s->head_dim, error))
     return FALSE;
   if (s->n_heads % s->n_kv_heads != 0)
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: num_attention_heads %" G_GINT64_FORMAT " is no multiple of num_key_value_heads %"
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: num_attention_heads %" G_GINT64_FORMAT " is no multiple of num_key_value_heads %"
                      G_GINT64_FORMAT, s->n_heads, s->n_kv_heads);
   if (s->head_dim == 0 && s->hidden % s->n_heads != 0)
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: hidden_size %" G_GINT64_FORMAT " is no multiple of num_attention_heads %"
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: hidden_size %" G_GINT64_FORMAT " is no multiple of num_attention_heads %"
                      G_GINT64_FORMAT ", and there is no head_dim", s->hidden, s->n_heads);
   if (s->head_dim == 0)
     s->head_dim = s->hidden / s->n_heads;
   if (s->head_dim % 2 != 0)
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: head_dim %" G_GINT64_FORMAT " is odd; rotary positions turn pairs", s->head_dim);
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: head_dim %" G_GINT64_FORMAT " is odd; rotary positions turn pairs", s->head_dim);
   if (s->n_heads * s->head_dim > MOST_WIDTH)
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: num_attention_heads %" G_GINT64_FORMAT " x head_dim %" G_GINT64_FORMAT
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: num_attention_heads %" G_GINT64_FORMAT " x head_dim %" G_GINT64_FORMAT
                      " is more than %d", s->n_heads, s->head_dim, MOST_WIDTH);
   return TRUE;
 }
@@ -171,14 +171,14 @@ read_rope_type (const EvoCheckpoint *c, guint32 *type, GError **error)
   if (name == NULL)
     name = c->config_string (c, old);
   if (name == NULL && c->config_number (c, "rope_scaling/factor", &x))
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: /rope_scaling: has a factor but no rope_type");
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: /rope_scaling: has a factor but no rope_type");
   *type = EVO_ROPE_NONE;
   for (guint32 i = 0; name != NULL && i < G_N_ELEMENTS (names); i++)
     if (strcmp (name, names[i]) == 0) {
       *type = i;
       return TRUE;
     }
-  return name == NULL || evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: /%s: rope type \"%s\" cannot be run; default, linear, llama3 and "
+  return name == NULL || evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: /%s: rope type \"%s\" cannot be run; default, linear, llama3 and "
                                    "yarn can", rope_key (c), name);
 }
 
@@ -189,7 +189,7 @@ read_llama3 (const EvoCheckpoint *c, EvoDecoderSpec *s, GError **error)
       !read_rope_number (c, "high_freq_factor", 1e-6, 1e6, NAN, &s->rope_high_freq, error))
     return FALSE;
   if (s->rope_low_freq >= s->rope_high_freq)
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: low_freq_factor %g is not below high_freq_factor %g", s->rope_low_freq,
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: low_freq_factor %g is not below high_freq_factor %g", s->rope_low_freq,
                      s->rope_high_freq);
   return TRUE;
 }
@@ -221,7 +221,7 @@ read_rope (const EvoCheckpoint *c, EvoDecoderSpec *s, GError **error)
       !read_rope_number (c, "partial_rotary_factor", 0, 1, partial, &partial, error) || !read_rope_type (c, &s->rope_scaling, error))
     return FALSE;
   if (partial != 1)
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: partial_rotary_factor %g cannot be run; whole heads are turned", partial);
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: partial_rotary_factor %g cannot be run; whole heads are turned", partial);
   if (s->rope_scaling == EVO_ROPE_NONE)
     return TRUE;
   if (!read_number (c, "original_max_position_embeddings", 1, MOST_POSITIONS, (double) s->max_positions, &original, error) ||
@@ -252,11 +252,11 @@ read_tokens (const EvoCheckpoint *c, EvoDecoderSpec *s, GError **error)
     return TRUE;
   }
   if (n > G_N_ELEMENTS (list))
-    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: /eos_token_id: has %u tokens; at most %d can be watched for", n,
+    return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: /eos_token_id: has %u tokens; at most %d can be watched for", n,
                      (int) G_N_ELEMENTS (list));
   for (guint i = 0; i < n; i++) {
     if (list[i] != rint (list[i]) || list[i] < 0 || list[i] > MOST_VOCAB)
-      return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: /eos_token_id/%u: %g is no token", i, list[i]);
+      return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: /eos_token_id/%u: %g is no token", i, list[i]);
     s->eos[i] = (gint64) list[i];
   }
   s->n_eos = n;
@@ -280,7 +280,7 @@ read_act (const EvoCheckpoint *c, GError **error)
   const char *act = c->config_string (c, "hidden_act");
 
   return act == NULL || strcmp (act, "silu") == 0 || strcmp (act, "swish") == 0 ||
-         evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "config.json: /hidden_act: \"%s\" cannot be run; \"silu\" can", act);
+         evo_fail (error, EVO_PLUGIN_ERROR_FILE, "config.json: /hidden_act: \"%s\" cannot be run; \"silu\" can", act);
 }
 
 /* What config.json says must be what the headers say. */
@@ -301,11 +301,11 @@ check_shapes (const EvoCheckpoint *c, const EvoDecoderSpec *s, GError **error)
     llm_role (c, t->name, &role);
     for (guint j = 0; j < G_N_ELEMENTS (matrices); j++)
       if (strcmp (role.slot, matrices[j].slot) == 0 && (t->n_dims != 2 || t->dims[0] != matrices[j].rows || t->dims[1] != matrices[j].cols))
-        return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "\"%s\": config.json says it is [%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
+        return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "\"%s\": config.json says it is [%" G_GINT64_FORMAT ", %" G_GINT64_FORMAT
                          "]; it has %u dimension(s), %" G_GINT64_FORMAT " elements in all", t->name, matrices[j].rows, matrices[j].cols, t->n_dims,
                          t->n);
     if (role.layer >= s->n_layers)
-      return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "\"%s\": config.json says there are %" G_GINT64_FORMAT " layers", t->name, s->n_layers);
+      return evo_fail (error, EVO_PLUGIN_ERROR_FILE, "\"%s\": config.json says there are %" G_GINT64_FORMAT " layers", t->name, s->n_layers);
   }
   return TRUE;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""big.py - `evopipe check` on header-only checkpoints of 7B models (real names and shapes, sparse files): genes, plan and bounds in no time."""
+"""big.py - `evopipe check` on header-only checkpoints of 7B models (real names and shapes, sparse files): genes, plan, bounds; prints the time."""
 import json, pathlib, sys, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tools"))
@@ -56,5 +56,4 @@ with evo.folder() as name:
         for wanted in ("291 tensors, 32 layers", "dimensions, 1000 trials", "blend.ja.weight", "blend.math.density", "anonymous memory", "disk"):
             evo.check(f"{model}: says {wanted}", wanted in result.stdout)
         evo.check(f"{model}: 34 genes a layer, 1, 8 groups of 4 layers, 1", "44 dimensions" in result.stdout)
-        evo.check(f"{model}: in under a second", took < 1)
 evo.finish()

@@ -265,7 +265,7 @@ test_bad_configs (void)
     open_config (&o, cases[i].config, "llama");
     g_assert_true (fixture_llm ()->claim (o.c));
     g_assert_false (fixture_llm ()->decoder (o.c, &spec, &error));
-    g_assert_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_SHAPE);
+    g_assert_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_FILE);
     g_assert_cmpstr (error->message, ==, cases[i].message);
     g_assert_cmpint (spec.n_layers, ==, 77);
   }

@@ -226,7 +226,9 @@ typedef struct {          /* the data of an evaluator node, read by the host; al
 
 typedef enum { EVO_REQUEST_GENERATE = 1, EVO_REQUEST_CHOICES, EVO_REQUEST_ROLLING } EvoRequestKind;
 
-typedef struct {          /* the evaluator owns what it points to, alive until close or the next request call for the item */
+/* The evaluator owns what it points to, alive until close or the next request call for the item. Items differ in prompt and choices only: kind
+ * and options are the same for all items of an evaluator. */
+typedef struct {
   guint32 kind;
   EvoText prompt;         /* GENERATE: the prompt; CHOICES: the context; ROLLING: the document */
   /* GENERATE */
