@@ -14,15 +14,25 @@ typedef struct {
   gsize slice;
 } Work;
 
-/* Whether every bf16 is finite: its exponent is not all ones. */
+/* Whether every bf16 is finite: its exponent is not all ones. Four at a time: a lane of `rest` is 0 where the exponent is, and then
+ * borrowing 1 from it sets its upper bit, which is never set otherwise (Mycroft's test for a zero byte). */
 static gboolean
 bf16_is_finite (const guint16 *x, gsize n)
 {
-  guint bad = 0;
+  const guint64 exponent = 0x7f807f807f807f80, ones = 0x0001000100010001, upper = 0x8000800080008000;
+  guint64 bad = 0;
+  gsize i = 0;
 
-  for (gsize i = 0; i < n; i++)
+  for (; i + 4 <= n; i += 4) {
+    guint64 four, rest;
+
+    memcpy (&four, x + i, sizeof four);
+    rest = (four & exponent) ^ exponent;
+    bad |= (rest - ones) & ~rest & upper;
+  }
+  for (; i < n; i++)
     bad |= (x[i] & 0x7f80) == 0x7f80;
-  return !bad;
+  return bad == 0;
 }
 
 /* Finite numbers that the dtype cannot hold became infinite, or NaN, in rounding. scratch [n] */
