@@ -4,7 +4,7 @@
 #ifndef EVO_NN_STOPS_H
 #define EVO_NN_STOPS_H
 
-#include "core/nn/tokenizer.h"
+#include "core/nn/tokenizer/tokenizer.h"
 
 typedef struct {
   const EvoTokenizer *tokenizer;

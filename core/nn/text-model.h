@@ -9,7 +9,7 @@
 
 #include "core/abi/evopipe-model.h"
 #include "core/base/pool.h"
-#include "core/nn/tokenizer.h"
+#include "core/nn/tokenizer/tokenizer.h"
 #include "core/tensor/dtype.h"
 
 typedef struct EvoTextModel EvoTextModel;

@@ -5,7 +5,7 @@
 #define EVO_SEARCH_SCORER_H
 
 #include "core/graph/graph.h"
-#include "core/nn/lid.h"
+#include "core/nn/lid/lid.h"
 #include "core/nn/text-model.h"
 
 typedef struct EvoScorer EvoScorer;

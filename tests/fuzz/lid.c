@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "core/nn/lid.h"
+#include "core/nn/lid/lid.h"
 #include "tests/fuzz/tokenizer-use.h"
 
 int

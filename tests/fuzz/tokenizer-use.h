@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "core/base/error.h"
-#include "core/nn/tokenizer.h"
+#include "core/nn/tokenizer/tokenizer.h"
 
 /* A path to a file in memory with these bytes; the same one for every call. */
 static inline const char *

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/nn/lid.h"
+#include "core/nn/lid/lid.h"
 
 static char *
 model_path (void)

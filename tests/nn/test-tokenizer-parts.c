@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/nn/tokenizer-impl.h"
-#include "core/nn/tokenizer-merge.h"
+#include "core/nn/tokenizer/impl.h"
+#include "core/nn/tokenizer/merge.h"
 
 static guint
 below (guint64 *state, guint n)

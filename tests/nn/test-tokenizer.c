@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/nn/tokenizer.h"
+#include "core/nn/tokenizer/tokenizer.h"
 
 typedef struct { GString *text, *decoded, *decoded_skip; GArray *ids, *ids_plain; gboolean decode_only; } Case;
 
