@@ -9,14 +9,15 @@
 
 #include "core/graph/prepared.h"
 
-enum { BINS = 65536 };
+enum { BINS = 65536, BLOCK = 256 };
 
 typedef struct {
   EvoPrepared *const *ps; guint n_ps, n_cuts;
   gint64 *first_slice;            /* [n_ps + 1] */
   gint64 *rank, *above, *equal;   /* [n_cuts]: wanted; keys above the cut; keys equal to it */
   guint32 *prefix, *cut;          /* [n_cuts] upper 16 bits; whole pattern */
-  guint64 **count;                /* [n_threads] [n_cuts][BINS] */
+  guint64 **count;                /* [n_threads] [n_cuts][BINS]; a thread that took no slice of a pass has counted nothing */
+  gboolean *counts;               /* [n_threads] this thread took a slice of this pass */
   float **keys;                   /* [n_threads] [slice] */
   guint32 *ties;                  /* [n_slices][n_cuts] */
   int low;                        /* which half is counted; 2: ties */
@@ -53,6 +54,10 @@ tensor_of_slice (const Select *s, gint64 item)
 static void
 select_keys (Select *s, EvoPrepared *p, gint64 item, guint thread, const EvoMergeCall *call)
 {
+  if (s->low < 2 && !s->counts[thread]) {
+    memset (s->count[thread], 0, (gsize) s->n_cuts * BINS * sizeof (guint64));
+    s->counts[thread] = TRUE;
+  }
   for (guint j = 0; j < s->n_cuts; j++) {
     if (s->rank[j] <= 0 || (s->low == 2 && s->above[j] + s->equal[j] == s->rank[j]))
       continue;
@@ -81,23 +86,38 @@ select_slice (gpointer data, gint64 item, guint thread, GError **error)
   return good;
 }
 
-/* Joins the threads' counts and walks down from the largest key to the bin that holds the rank-th. */
+/* Keys counted in the n bins from b on, by all threads. */
+static gint64
+sum_bins (const Select *s, guint j, guint threads, guint32 b, guint32 n)
+{
+  guint64 sum = 0;
+
+  for (guint i = 0; i < threads; i++) {
+    const guint64 *count = s->count[i] + (gsize) j * BINS + b;
+
+    for (guint32 k = 0; s->counts[i] && k < n; k++)
+      sum += count[k];
+  }
+  return (gint64) sum;
+}
+
+/* Walks down from the largest keys to the bin that holds the rank-th, first by blocks of bins. */
 static guint32
 pick_bin (Select *s, guint j, guint threads, gint64 *in_bin)
 {
-  for (guint32 b = BINS; b-- > 0;) {
-    guint64 n = 0;
+  guint32 b = BINS;
+  gint64 n = 0;
 
-    for (guint i = 0; i < threads; i++)
-      n += s->count[i][(gsize) j * BINS + b];
-    if (s->above[j] + (gint64) n >= s->rank[j]) {
-      *in_bin = (gint64) n;
-      return b;
-    }
-    s->above[j] += (gint64) n;
+  while (b > 0 && s->above[j] + (n = sum_bins (s, j, threads, b - BLOCK, BLOCK)) < s->rank[j]) {
+    s->above[j] += n;
+    b -= BLOCK;
   }
-  *in_bin = 0;
-  return 0;
+  while (b > 0 && s->above[j] + (n = sum_bins (s, j, threads, b - 1, 1)) < s->rank[j]) {
+    s->above[j] += n;
+    b--;
+  }
+  *in_bin = b > 0 ? n : 0;
+  return b > 0 ? b - 1 : 0;
 }
 
 static gboolean
@@ -107,8 +127,7 @@ run_pass (Select *s, int low, GError **error)
   guint threads = evo_pool_get_n_threads (pool);
 
   s->low = low;
-  for (guint i = 0; low < 2 && i < threads; i++)
-    memset (s->count[i], 0, (gsize) s->n_cuts * BINS * sizeof (guint64));
+  memset (s->counts, 0, threads * sizeof *s->counts);
   if (!evo_pool_run (pool, s->first_slice[s->n_ps], select_slice, s, error))
     return FALSE;
   for (guint j = 0; low < 2 && j < s->n_cuts; j++) {
@@ -211,19 +230,26 @@ static gboolean
 run_select (Select *s, EvoPrepared *first, GError **error)
 {
   guint threads = evo_pool_get_n_threads (first->c->pool);
-  g_autoptr (GPtrArray) owned = g_ptr_array_new_with_free_func (g_free);
+  EvoScratchMark *mark = g_newa (EvoScratchMark, threads);
+  g_autofree guint32 *ties = g_new0 (guint32, MAX (s->first_slice[s->n_ps] * s->n_cuts, 1));
   gsize slice = 0;
+  gboolean good;
 
   for (guint i = 0; i < s->n_ps; i++)
     slice = MAX (slice, MIN (s->ps[i]->slice, (gsize) s->ps[i]->tensor.n));
   s->count = g_newa (guint64 *, threads);
   s->keys = g_newa (float *, threads);
+  s->counts = g_newa (gboolean, threads);
+  s->ties = ties;
   for (guint i = 0; i < threads; i++) {
-    g_ptr_array_add (owned, s->count[i] = g_new (guint64, (gsize) s->n_cuts * BINS));
-    g_ptr_array_add (owned, s->keys[i] = g_new (float, slice));
+    mark[i] = evo_prepared_mark (first, i);
+    s->count[i] = evo_scratch_take (first->c->scratch[i], (gsize) s->n_cuts * BINS * sizeof (guint64));
+    s->keys[i] = evo_scratch_take (first->c->scratch[i], slice * sizeof (float));
   }
-  g_ptr_array_add (owned, s->ties = g_new0 (guint32, s->first_slice[s->n_ps] * s->n_cuts));
-  return select_all (s, first, error);
+  good = select_all (s, first, error);
+  for (guint i = 0; i < threads; i++)
+    evo_prepared_release (first, i, mark[i]);
+  return good;
 }
 
 /* Tensors of one model have the same cuts, with the last tie counted from their own first element. */
