@@ -34,7 +34,9 @@ typedef enum {
 typedef struct { const char *const *items; gsize n; } EvoStrings;
 typedef struct { const double *items; gsize n; } EvoNumbers;
 
-enum { EVO_PARAM_TUNABLE = 1, EVO_PARAM_REQUIRED = 2 };
+/* TENSORS: of one FILE among a merge operator's in_params: a .safetensors file or a checkpoint's directory, which the host opens. It must have
+ * every floating-point tensor that is merged, by the name and in the shape it has in that input; calls see its elements in aux. */
+enum { EVO_PARAM_TUNABLE = 1, EVO_PARAM_REQUIRED = 2, EVO_PARAM_TENSORS = 4 };
 
 typedef struct {
   const char *name;          /* the C member's name = the JSON key */
@@ -132,6 +134,7 @@ typedef struct {
   gint64 dims[8];
   gint64 n_rows, n_cols, n; /* n_cols = last dimension, n_rows = the others' product (a vector is one row) */
   gint64 model_first;   /* elements of the model before this tensor, in output order */
+  gint64 model_n;       /* elements of the model */
 } EvoTensor;
 
 typedef struct {        /* borrowed for the call */
@@ -144,7 +147,7 @@ typedef struct {        /* borrowed for the call */
   guint n_in;
   const float *base;             /* [n], or NULL */
   const float *const *in;        /* [n_in][n] */
-  const float *const *aux;       /* [n_in][n]: same-named tensors of a file parameter, or NULL */
+  const float *const *aux;       /* [n_in][n]: of the TENSORS parameter's file; NULL without one, aux[i] NULL where i names no file */
   const double *coef;            /* what solve made: sums of all passes in order where there is no solve */
   const float *cut;              /* [n_cuts] k-th largest keys; +inf: nothing is kept, -1: everything is */
   const gint64 *last_tie;        /* [n_cuts] a key equal to cut is kept up to this element index */
@@ -172,6 +175,7 @@ typedef struct {
   guint32 (*n_coef) (const EvoMergeCall *c);
   gsize (*scratch_bytes) (const EvoTensor *t, guint n_in, gsize n);     /* for slices of at most n elements */
   gboolean (*merge) (const EvoMergeCall *c, GError **error);
+  guint32 (*pick) (const EvoMergeCall *c); /* by the parameters: the only input that the tensor is made of; the others' in is NULL. No passes then */
 } EvoMergeOp;
 
 /* ------------------------------------------------------------------ optimizers: always minimise */

@@ -11,8 +11,8 @@ typedef struct {
   int (*run) (int argc, char **argv); /* argv[0] is the command's name */
 } EvoCommand;
 
-extern const EvoCommand evo_command_run, evo_command_check, evo_command_inspect, evo_command_schema, evo_command_merge, evo_command_eval,
-  evo_command_generate;
+extern const EvoCommand evo_command_run, evo_command_check, evo_command_inspect, evo_command_schema, evo_command_merge, evo_command_import,
+  evo_command_eval, evo_command_generate;
 
 /* What runs, checks and merges say of seeds. */
 #define EVO_SEED_OPTION(out) { "--seed", EVO_OPTION_INTEGER, (out), 0, (G_GINT64_CONSTANT (1) << 53) - 1, "N", "in place of the pipeline's seed" }
@@ -36,11 +36,13 @@ typedef struct {
 gboolean evo_cli_parse (const EvoCommand *c, const EvoOption *options, guint n, int argc, char **argv, GPtrArray *positional, gboolean *help);
 gboolean evo_cli_parse_size (const char *text, guint64 *out); /* "5GB", "300MB", "4096" */
 
-/* A pipeline read and its sources opened. */
+/* A pipeline, or a recipe (.yml), read and its sources opened. */
 typedef struct { EvoRegistry *registry; EvoGraph *graph; EvoModels *models; } EvoOpened;
 gboolean evo_cli_open (const char *path, const EvoGraphOptions *options, EvoOpened *out, GError **error);
 void evo_cli_close (EvoOpened *o);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (EvoOpened, evo_cli_close)
+/* A mergekit recipe as the pipeline it becomes; notes go to stderr. */
+EvoGraph *evo_cli_open_recipe (const char *path, EvoRegistry *registry, const EvoGraphOptions *options, GError **error);
 /* One model directory as a graph of one node called "model". */
 gboolean evo_cli_open_model (const char *path, EvoOpened *out, GError **error);
 /* The check's report: genes, plan, bounds; to stdout. Shared by check and run --dry-run. */

@@ -14,8 +14,8 @@
 #include "core/search/workers.h"
 
 static const EvoCommand *const commands[] = {
-  &evo_command_run, &evo_command_check, &evo_command_inspect, &evo_command_schema, &evo_command_merge, &evo_command_eval,
-  &evo_command_generate
+  &evo_command_run, &evo_command_check, &evo_command_inspect, &evo_command_schema, &evo_command_merge, &evo_command_import,
+  &evo_command_eval, &evo_command_generate
 };
 
 static void

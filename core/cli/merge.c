@@ -135,4 +135,4 @@ merge_command (int argc, char **argv)
 }
 
 const EvoCommand evo_command_merge = { "merge", "FILE OUT [--dtype D] [--shard-size S] [--seed N] [--threads N] [--set NODE.PARAM=VALUE]… [--force]",
-                                       "writes the model of a pipeline without a search", merge_command };
+                                       "writes the model of a pipeline without a search, or of a mergekit recipe", merge_command };

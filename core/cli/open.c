@@ -4,6 +4,7 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/cli/cli.h"
+#include "core/graph/recipe.h"
 
 void
 evo_cli_close (EvoOpened *o)
@@ -17,7 +18,7 @@ gboolean
 evo_cli_open (const char *path, const EvoGraphOptions *options, EvoOpened *out, GError **error)
 {
   out->registry = evo_registry_new ();
-  out->graph = evo_graph_new_from_file (path, out->registry, options, error);
+  out->graph = (evo_recipe_is (path) ? evo_cli_open_recipe : evo_graph_new_from_file) (path, out->registry, options, error);
   if (out->graph == NULL)
     return FALSE;
   out->models = evo_models_new (out->graph, error);

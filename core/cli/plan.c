@@ -10,6 +10,20 @@
 #include "core/graph/save.h"
 #include "core/nn/text-model.h"
 
+/* Of the files of tensors that the inputs of a merge name. */
+static guint64
+aux_bytes (const EvoOpened *o, const EvoNode *node)
+{
+  guint64 bytes = 0;
+
+  for (guint e = 0; node->kind == EVO_KIND_MERGE && e < node->n_in; e++) {
+    EvoStore *aux = evo_models_get_aux (o->models, node, e);
+
+    bytes += aux == NULL ? 0 : evo_store_get_bytes (aux);
+  }
+  return bytes;
+}
+
 static void
 print_models (const EvoOpened *o)
 {
@@ -29,6 +43,7 @@ print_models (const EvoOpened *o)
             (double) l->n_elements / 1e6, bytes);
     if (node->kind == EVO_KIND_MODEL)
       sources += evo_store_get_bytes (evo_models_get_store (o->models, node));
+    sources += aux_bytes (o, node);
   }
   guint64 ram = (guint64) sysconf (_SC_PHYS_PAGES) * (guint64) sysconf (_SC_PAGESIZE);
   if (sources > ram) {
@@ -100,6 +115,7 @@ print_bounds (const EvoOpened *o, guint jobs, guint threads)
       disk += evo_saved_bytes (o->models, node, node->save_dtype);
     if (node->kind == EVO_KIND_MODEL)
       mapped += evo_store_get_bytes (evo_models_get_store (o->models, node));
+    mapped += aux_bytes (o, node);
     if (node->kind == EVO_KIND_OPTIMIZER)
       anonymous = MAX (anonymous, jobs * bound_of (o, node, n, TRUE));
     else if (node->save_path != NULL)

@@ -13,6 +13,7 @@ typedef struct {
   EvoLayout layout;      /* n = 0 for nodes that are no models */
   EvoStore *store;
   EvoCheckpoint *checkpoint;
+  EvoStore **aux; guint n_aux; /* merge: [n_in], each may be NULL; NULL: the operator takes none */
   const EvoModelOp *op;  /* NULL: no plugin claims it: it can be merged, not run */
 } Model;
 
@@ -42,6 +43,9 @@ evo_models_free (EvoModels *m)
     return;
   for (guint i = 0; i < m->n_nodes; i++) {
     layout_clear (&m->models[i].layout);
+    for (guint e = 0; m->models[i].aux != NULL && e < m->models[i].n_aux; e++)
+      g_clear_pointer (&m->models[i].aux[e], evo_store_unref);
+    g_free (m->models[i].aux);
     g_clear_pointer (&m->models[i].checkpoint, evo_checkpoint_free);
     g_clear_pointer (&m->models[i].store, evo_store_unref);
   }
@@ -75,6 +79,14 @@ EvoStore *
 evo_models_get_store (const EvoModels *m, const EvoNode *node)
 {
   return m->models[node->index].store;
+}
+
+EvoStore *
+evo_models_get_aux (const EvoModels *m, const EvoNode *node, guint e)
+{
+  EvoStore **aux = m->models[node->index].aux;
+
+  return aux == NULL ? NULL : aux[e];
 }
 
 char *
@@ -348,13 +360,14 @@ layout_node (EvoModels *m, const EvoNode *node, GError **error)
 {
   Model *model = &m->models[node->index];
 
+  model->n_aux = node->n_in;
   if (node->kind == EVO_KIND_MODEL) {
     if (!open_source (m, node, model, node_path (node), error))
       return FALSE;
     layout_source (model, node);
   } else if (node->kind == EVO_KIND_OPTIMIZER) {
     layout_search (m, node, &model->layout);
-  } else if (!evo_layout_merge (m, node, &model->layout, error)) {
+  } else if (!evo_layout_merge (m, node, &model->layout, error) || !evo_aux_open (m, node, &model->aux, error)) {
     return FALSE;
   }
   m->n_layers[node->index] = evo_models_get_layout (m, node)->n_layers;

@@ -37,6 +37,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoModels, evo_models_free)
 EvoGraph *evo_models_get_graph (const EvoModels *m);
 const EvoLayout *evo_models_get_layout (const EvoModels *m, const EvoNode *node);  /* a search's: its target's, in the dtype it is saved in */
 EvoStore *evo_models_get_store (const EvoModels *m, const EvoNode *node);          /* model.*, or a finished search; else NULL */
+/* The file that input e of a merge names by the operator's TENSORS parameter; NULL: none. */
+EvoStore *evo_models_get_aux (const EvoModels *m, const EvoNode *node, guint e);
 /* Where the node's configuration and tokenizer files lie: its directory, or that of its file where config.json is there; NULL: nowhere. Owned. */
 char *evo_models_dup_folder (const EvoModels *m, const EvoNode *node);
 guint evo_models_get_n_genes (const EvoModels *m);                                  /* length of the graph-wide vector */
@@ -52,6 +54,9 @@ EvoDtype evo_layout_dtype (const EvoLayoutTensor *t, EvoDtype as);
 void evo_layout_order (EvoLayout *l);  /* sorts the tensors by name and counts elements */
 /* Lays out a merge whose inputs are laid out. EVO_GRAPH_ERROR_SHAPE: a tensor is missing, extra, of another shape or kind. */
 gboolean evo_layout_merge (EvoModels *m, const EvoNode *node, EvoLayout *out, GError **error);
+/* --- aux.c: opens the files of the TENSORS parameter of a merge that is laid out; *out is [n_in], left as it is where the operator has none.
+ * Errors: of the store; EVO_GRAPH_ERROR_SHAPE: a tensor is missing, of another shape or no floating point. */
+gboolean evo_aux_open (const EvoModels *m, const EvoNode *node, EvoStore ***out, GError **error);
 /* The model node whose tensors a search or model node stands for. */
 const EvoNode *evo_node_model (const EvoNode *node);
 

@@ -139,11 +139,13 @@ make_seeds (EvoPrepared *p)
 /* ------------------------------------------------------------------ geometry */
 
 static void
-describe (EvoTensor *t, const EvoLayoutTensor *l)
+describe (EvoTensor *t, const EvoLayout *layout, guint i)
 {
+  const EvoLayoutTensor *l = &layout->tensors[i];
   const EvoShape *s = &l->shape;
 
-  *t = (EvoTensor){ .name = s->name, .layer = l->role.layer, .n_dims = s->n_dims, .n = s->n, .model_first = l->model_first };
+  *t = (EvoTensor){ .name = s->name, .layer = l->role.layer, .n_dims = s->n_dims, .n = s->n, .model_first = l->model_first,
+                    .model_n = layout->n_elements };
   memcpy (t->dims, s->dims, sizeof t->dims);
   t->n_cols = s->n_dims == 0 ? 1 : s->dims[s->n_dims - 1];
   t->n_rows = t->n_cols == 0 ? 0 : s->n / t->n_cols;
@@ -179,12 +181,12 @@ measure_scratch (EvoPrepared *p)
 
 /* Bytes of one thread's slices and scratch for one tensor. */
 static guint64
-bound_of_tensor (const EvoNode *node, const EvoTensor *t)
+bound_of_tensor (const EvoNode *node, guint n_aux, const EvoTensor *t)
 {
   const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
   guint32 scope = op->scope_of != NULL ? op->scope_of (node->params) : op->scope;
   gsize slice = MIN (slice_of (op, scope, t), (gsize) MAX (t->n, 1));
-  guint64 bytes = (guint64) slice * sizeof (float) * (node->n_in + 4);
+  guint64 bytes = (guint64) slice * sizeof (float) * (node->n_in + n_aux + 4);
 
   if (op->scratch_bytes != NULL)
     bytes += op->scratch_bytes (t, node->n_in, slice);
@@ -198,14 +200,17 @@ evo_merge_bound (const EvoModels *models, const EvoNode *node, guint threads)
   const EvoLayout *l = evo_models_get_layout (models, node);
   const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
   guint64 most = 0, inputs = node->base.from == NULL ? 0 : evo_merge_bound (models, node->base.from, threads);
+  guint n_aux = 0;
 
   if (node->kind != EVO_KIND_MERGE)
     return 0;
+  for (guint e = 0; e < node->n_in; e++)
+    n_aux += evo_models_get_aux (models, node, e) != NULL;
   for (guint i = 0; i < l->n; i++) {
     EvoTensor t;
 
-    describe (&t, &l->tensors[i]);
-    most = MAX (most, bound_of_tensor (node, &t) * threads + (op->access == EVO_BY_TENSOR ? (guint64) t.n * sizeof (float) : 0));
+    describe (&t, l, i);
+    most = MAX (most, bound_of_tensor (node, n_aux, &t) * threads + (op->access == EVO_BY_TENSOR ? (guint64) t.n * sizeof (float) : 0));
   }
   for (guint e = 0; e < node->n_in; e++)
     inputs += evo_merge_bound (models, node->in[e].from, threads);
@@ -224,6 +229,7 @@ evo_prepared_free (EvoPrepared *p)
   for (guint i = 0; p->in_params != NULL && i < p->n_in; i++)
     g_free (p->in_params[i]);
   g_free (p->in);
+  g_free (p->aux);
   g_free (p->in_params);
   g_free (p->params);
   g_free (p->seeds);
@@ -253,16 +259,34 @@ prepare_source (EvoPrepared *p, GError **error)
   return TRUE;
 }
 
+/* The only input that is needed; n_in: all are. */
+static gboolean
+pick_input (EvoPrepared *p, guint *only, GError **error)
+{
+  EvoMergeCall call;
+
+  *only = p->n_in;
+  if (p->op->pick == NULL || !evo_dtype_is_float (p->layout->shape.dtype))
+    return TRUE;
+  evo_prepared_bare_call (p, &call);
+  *only = p->op->pick (&call);
+  return *only < p->n_in ||
+         evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_SHAPE, "the operator picks input %u of %u", *only, p->n_in);
+}
+
 static gboolean
 prepare_inputs (EvoPrepared *p, GError **error)
 {
   const EvoNode *node = p->node;
+  guint only;
 
+  if (!pick_input (p, &only, error))
+    return FALSE;
   p->in = g_new0 (EvoPrepared *, p->n_in + 1);
   for (guint e = 0; e <= p->n_in; e++) {
     const EvoEdge *edge = e < p->n_in ? &node->in[e] : &node->base;
 
-    if (edge->from == NULL)
+    if (edge->from == NULL || (only < p->n_in && e < p->n_in && e != only))
       continue;
     p->in[e] = evo_prepare_to (p->c, edge->from, (guint) p->layout->from[e], EVO_PREPARE_ALL, error);
     if (p->in[e] == NULL)
@@ -272,6 +296,26 @@ prepare_inputs (EvoPrepared *p, GError **error)
       p->in[e]->round = edge->from->dtype;
   }
   return TRUE;
+}
+
+/* Where the inputs' tensors are in the files of the TENSORS parameter: layout.c saw that they are there. */
+static void
+find_aux (EvoPrepared *p)
+{
+  const EvoNode *node = p->node;
+
+  for (guint e = 0; e < p->n_in; e++) {
+    const EvoStore *store = evo_models_get_aux (p->c->models, node, e);
+    const EvoLayout *in = evo_models_get_layout (p->c->models, node->in[e].from);
+
+    if (store == NULL)
+      continue;
+    if (p->aux == NULL) {
+      p->aux = g_new (gint, p->n_in);
+      memset (p->aux, 0xff, p->n_in * sizeof *p->aux);
+    }
+    p->aux[e] = evo_store_find (store, in->tensors[p->layout->from[e]].shape.name);
+  }
 }
 
 /* An operator that must see the whole tensor computes it once. */
@@ -307,13 +351,14 @@ prepare_merge (EvoPrepared *p, EvoPrepareDepth depth, GError **error)
 
   p->op = (const EvoMergeOp *) p->node->plugin->op;
   p->n_in = p->node->n_in;
+  if (is_float && !resolve_params (p, error))
+    return FALSE;
   if (depth >= EVO_PREPARE_INPUTS && !prepare_inputs (p, error))
     return FALSE;
   if (!is_float)
     return TRUE; /* copied, not merged */
-  if (!resolve_params (p, error))
-    return FALSE;
   make_seeds (p);
+  find_aux (p);
   p->scope = p->op->scope_of != NULL ? p->op->scope_of (p->params) : p->op->scope;
   p->slice = slice_of (p->op, p->scope, &p->tensor);
   measure_scratch (p);
@@ -331,7 +376,7 @@ evo_prepare_to (EvoMergeContext *c, const EvoNode *node, guint t, EvoPrepareDept
   p->node = node;
   p->layout = &evo_models_get_layout (c->models, node)->tensors[t];
   p->slice = EVO_SLICE;
-  describe (&p->tensor, p->layout);
+  describe (&p->tensor, evo_models_get_layout (c->models, node), t);
   if (node->kind == EVO_KIND_MERGE ? !prepare_merge (p, depth, error) : !prepare_source (p, error))
     return NULL;
   return g_steal_pointer (&p);

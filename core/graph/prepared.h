@@ -16,6 +16,7 @@ struct EvoPrepared {
   EvoTensor tensor;
   EvoPrepared **in;             /* [n_in + 1], the last is the base, may be NULL */
   guint n_in;
+  gint *aux;                    /* [n_in] tensor of each input's aux store, -1: it names none; NULL: none does */
   gpointer params; gpointer *in_params; guint64 *seeds;
   guint32 scope;
   guint n_cuts; float *cut; gint64 *last_tie;
@@ -28,6 +29,8 @@ struct EvoPrepared {
 /* Fills the call for [first, first + n) with inputs read into the thread's scratch, which the caller gives back (evo_prepared_mark before);
  * out is the caller's. */
 gboolean evo_prepared_call (EvoPrepared *p, guint thread, gint64 first, gsize n, EvoMergeCall *call, GError **error);
+/* Row r of a call over whole rows; in and aux [n_in] are where its pointers are put. */
+void evo_prepared_row (const EvoPrepared *p, const EvoMergeCall *whole, gsize r, const float **in, const float **aux, EvoMergeCall *row);
 EvoScratchMark evo_prepared_mark (const EvoPrepared *p, guint thread);
 void evo_prepared_release (EvoPrepared *p, guint thread, EvoScratchMark mark);
 /* A call without data, for n_sums, rank, n_coef, solve. */

@@ -24,6 +24,23 @@ read_long (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GErr
   return TRUE;
 }
 
+/* An operator may drop a weight that is no number, by chance or rank: so every source is looked at where it is read. */
+static gboolean
+read_stored (const EvoPrepared *p, const EvoStore *store, guint stored, gint64 first, gsize n, float *out, GError **error)
+{
+  gsize i = 0;
+
+  if (!evo_store_read (store, p->c->k, stored, first, n, out, error))
+    return FALSE;
+  if (p->c->k->all_finite (out, n))
+    return TRUE;
+  while (isfinite (out[i]))
+    i++;
+  return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_NONFINITE, "%s: \"%s\" has %s at element %" G_GINT64_FORMAT
+                        "; the checkpoint is damaged", evo_store_get_path (store), evo_store_get_tensor (store, stored)->name,
+                        isnan (out[i]) ? "a NaN" : "an infinity", first + (gint64) i);
+}
+
 EvoScratchMark
 evo_prepared_mark (const EvoPrepared *p, guint thread)
 {
@@ -34,6 +51,26 @@ void
 evo_prepared_release (EvoPrepared *p, guint thread, EvoScratchMark mark)
 {
   evo_scratch_release (p->c->scratch[thread], mark);
+}
+
+/* Elements [first, first + n) of the inputs' tensors in the files of the TENSORS parameter. */
+static gboolean
+read_aux (EvoPrepared *p, EvoScratch *scratch, gint64 first, gsize n, EvoMergeCall *call, GError **error)
+{
+  const float **aux = evo_scratch_take (scratch, (p->n_in + 1) * sizeof *aux);
+
+  for (guint e = 0; e < p->n_in; e++) {
+    float *buffer;
+
+    aux[e] = NULL;
+    if (p->aux[e] < 0)
+      continue;
+    aux[e] = buffer = evo_scratch_take (scratch, n * sizeof *buffer);
+    if (!read_stored (p, evo_models_get_aux (p->c->models, p->node, e), (guint) p->aux[e], first, n, buffer, error))
+      return FALSE;
+  }
+  call->aux = aux;
+  return TRUE;
 }
 
 gboolean
@@ -47,6 +84,7 @@ evo_prepared_call (EvoPrepared *p, guint thread, gint64 first, gsize n, EvoMerge
   for (guint e = 0; e <= p->n_in; e++) {
     float *buffer;
 
+    in[e] = NULL;
     if (p->in[e] == NULL)
       continue;
     buffer = evo_scratch_take (scratch, n * sizeof *buffer);
@@ -60,7 +98,25 @@ evo_prepared_call (EvoPrepared *p, guint thread, gint64 first, gsize n, EvoMerge
   call->in = in;
   call->first = first;
   call->n = n;
-  return TRUE;
+  return p->aux == NULL || read_aux (p, scratch, first, n, call, error);
+}
+
+void
+evo_prepared_row (const EvoPrepared *p, const EvoMergeCall *whole, gsize r, const float **in, const float **aux, EvoMergeCall *row)
+{
+  gsize at = r * (gsize) p->tensor.n_cols;
+
+  *row = *whole;
+  for (guint e = 0; e < p->n_in; e++) {
+    in[e] = whole->in[e] == NULL ? NULL : whole->in[e] + at;
+    aux[e] = whole->aux == NULL || whole->aux[e] == NULL ? NULL : whole->aux[e] + at;
+  }
+  row->in = in;
+  row->aux = whole->aux == NULL ? NULL : aux;
+  row->base = whole->base == NULL ? NULL : whole->base + at;
+  row->out = whole->out == NULL ? NULL : whole->out + at;
+  row->first = whole->first + (gint64) at;
+  row->n = (gsize) p->tensor.n_cols;
 }
 
 /* One set of sums a row: the operator is called row by row, each with its own coefficients. */
@@ -68,18 +124,12 @@ static gboolean
 merge_rows (EvoPrepared *p, EvoMergeCall *whole, GError **error)
 {
   gsize n_cols = (gsize) p->tensor.n_cols;
-  const float **in = g_newa (const float *, p->n_in + 1);
+  const float **in = g_newa (const float *, p->n_in + 1), **aux = g_newa (const float *, p->n_in + 1);
 
   for (gsize r = 0; r < whole->n / n_cols; r++) {
-    EvoMergeCall row = *whole;
+    EvoMergeCall row;
 
-    for (guint e = 0; e < p->n_in; e++)
-      in[e] = whole->in[e] + r * n_cols;
-    row.in = in;
-    row.base = whole->base == NULL ? NULL : whole->base + r * n_cols;
-    row.out = whole->out + r * n_cols;
-    row.first = whole->first + (gint64) (r * n_cols);
-    row.n = n_cols;
+    evo_prepared_row (p, whole, r, in, aux, &row);
     row.coef = p->coef == NULL ? NULL : p->coef + (gsize) (row.first / p->tensor.n_cols) * p->n_coef;
     if (!p->op->merge (&row, error))
       return FALSE;
@@ -155,27 +205,10 @@ round_through (const EvoKernels *k, EvoDtype dtype, float *x, gsize n)
   }
 }
 
-/* An operator may drop a weight that is no number, by chance or rank: so every source is looked at where it is read. */
-static gboolean
-read_source (const EvoPrepared *p, gint64 first, gsize n, float *out, GError **error)
-{
-  gsize i = 0;
-
-  if (!evo_store_read (p->store, p->c->k, p->stored, first, n, out, error))
-    return FALSE;
-  if (p->c->k->all_finite (out, n))
-    return TRUE;
-  while (isfinite (out[i]))
-    i++;
-  return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_NONFINITE, "%s: \"%s\" has %s at element %" G_GINT64_FORMAT
-                        "; the checkpoint is damaged", evo_store_get_path (p->store), p->layout->shape.name,
-                        isnan (out[i]) ? "a NaN" : "an infinity", first + (gint64) i);
-}
-
 gboolean
 evo_prepared_read (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GError **error)
 {
-  if (p->op == NULL ? !read_source (p, first, n, out, error) : !read_merge (p, thread, first, n, out, error))
+  if (p->op == NULL ? !read_stored (p, p->store, p->stored, first, n, out, error) : !read_merge (p, thread, first, n, out, error))
     return FALSE;
   if (p->round == EVO_DTYPE_NONE || p->round == EVO_DTYPE_F32)
     return TRUE;

@@ -125,20 +125,15 @@ solve_rows (const Rows *work, const EvoMergeCall *call, GError **error)
   EvoPrepared *p = work->p;
   gsize n_cols = (gsize) p->tensor.n_cols;
   g_autofree double *sums = g_new (double, MAX (work->n_sums, 1));
-  const float **in = g_newa (const float *, p->n_in + 1);
+  const float **in = g_newa (const float *, p->n_in + 1), **aux = g_newa (const float *, p->n_in + 1);
   guint *n_sums = g_newa (guint, p->op->n_passes + 1);
 
   for (guint pass = 0; pass < p->op->n_passes; pass++)
     n_sums[pass] = evo_prepared_n_sums (p, pass);
   for (gsize r = 0; r < call->n / n_cols; r++) {
-    EvoMergeCall row = *call;
+    EvoMergeCall row;
 
-    for (guint e = 0; e < p->n_in; e++)
-      in[e] = call->in[e] + r * n_cols;
-    row.in = in;
-    row.base = call->base == NULL ? NULL : call->base + r * n_cols;
-    row.first = call->first + (gint64) (r * n_cols);
-    row.n = n_cols;
+    evo_prepared_row (p, call, r, in, aux, &row);
     if (!solve_row (p, &row, n_sums, sums, p->coef + (gsize) (row.first / p->tensor.n_cols) * work->n_coef, work->n_sums, work->n_coef, error))
       return FALSE;
   }

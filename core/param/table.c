@@ -105,8 +105,10 @@ judge_member (const EvoParam *table, guint i, gsize size, GError **error)
   for (guint j = 0; j < i; j++)
     if (p->offset < table[j].offset + member_size (table[j].type) && table[j].offset < p->offset + n)
       return refuse (p, error, "its member overlaps that of %s", table[j].name);
-  if ((p->flags & ~(guint32) (EVO_PARAM_TUNABLE | EVO_PARAM_REQUIRED)) != 0)
+  if ((p->flags & ~(guint32) (EVO_PARAM_TUNABLE | EVO_PARAM_REQUIRED | EVO_PARAM_TENSORS)) != 0)
     return refuse (p, error, "0x%x are no flags of a parameter", p->flags);
+  if ((p->flags & EVO_PARAM_TENSORS) && p->type != EVO_TYPE_FILE)
+    return refuse (p, error, "only a file holds tensors, not a parameter of type %s", evo_param_type_name (p->type));
   return TRUE;
 }
 

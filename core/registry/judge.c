@@ -8,7 +8,7 @@
 #include "core/registry/load.h"
 
 /* What ABI 1.0 began with: a plugin may have shorter tables than ours, but none shorter than these. */
-enum { FIRST_PARAM = 88, FIRST_MERGE = 160, FIRST_MODEL = 80, FIRST_OPTIMIZER = 80, FIRST_EVALUATOR = 112 };
+enum { FIRST_PARAM = 88, FIRST_MERGE = 168, FIRST_MODEL = 80, FIRST_OPTIMIZER = 80, FIRST_EVALUATOR = 112 };
 enum { MOST_NAME = 64, MOST_SENTENCE = 4096, MOST_NAMES = 1024, MOST_PASSES = 16, MOST_CUTS = 64, MOST_VALUES = 64, MOST_EXTRA = 8 };
 
 typedef struct {
@@ -168,11 +168,25 @@ judge_merge_passes (const Judge *j, const EvoMergeOp *op, GError **error)
   if (op->n_cuts_per_input > MOST_CUTS || op->n_cuts_fixed > MOST_CUTS)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: %u cuts per input and %u fixed; at most %d of each are allowed", op->name,
                    op->n_cuts_per_input, op->n_cuts_fixed, MOST_CUTS);
+  if (op->pick != NULL && (op->measure != NULL || op->keys != NULL))
+    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has pick and %s; what is measured is all inputs", op->name,
+                   op->measure != NULL ? "measure" : "keys");
   if (op->keys != NULL && (op->rank == NULL || op->n_cuts_per_input + op->n_cuts_fixed == 0))
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has keys but %s", op->name, op->rank == NULL ? "no rank" : "no cuts");
   if (op->keys == NULL && (op->rank != NULL || op->n_cuts_per_input + op->n_cuts_fixed > 0))
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has %s but no keys", op->name, op->rank != NULL ? "rank" : "cuts");
   return TRUE;
+}
+
+/* The host opens one file of tensors an input; other parameters are no concern of it. */
+static gboolean
+judge_tensors (const Judge *j, const EvoMergeOp *op, GError **error)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < evo_param_count (op->in_params); i++)
+    n += (op->in_params[i].flags & EVO_PARAM_TENSORS) != 0;
+  return n <= 1 || refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: %u parameters are files of tensors; an input has one at most", op->name, n);
 }
 
 static gboolean
@@ -201,7 +215,7 @@ judge_merge (const Judge *j, EvoOp *common, GError **error)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: scope is %u; it is 0 (tensor) ... 3 (model)", op->name, op->scope);
   if ((op->flags & ~known) != 0)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: unknown flags 0x%x", op->name, op->flags & ~known);
-  return judge_merge_passes (j, op, error);
+  return judge_tensors (j, op, error) && judge_merge_passes (j, op, error);
 }
 
 /* ------------------------------------------------------------------ the other kinds */
@@ -308,6 +322,17 @@ judge_common (const Judge *j, guint i, gconstpointer table, GError **error)
   return TRUE;
 }
 
+/* What stands in a node for all its inputs names no file of one. */
+static gboolean
+judge_no_tensors (const Judge *j, const EvoOp *op, GError **error)
+{
+  for (guint i = 0; i < evo_param_count (op->params); i++)
+    if (op->params[i].flags & EVO_PARAM_TENSORS)
+      return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: parameter %s: only a merge's inputs have files of tensors", op->name,
+                     op->params[i].name);
+  return TRUE;
+}
+
 static gboolean
 judge_op (const Judge *j, guint i, EvoJudged *out, GError **error)
 {
@@ -322,7 +347,7 @@ judge_op (const Judge *j, guint i, EvoJudged *out, GError **error)
     return FALSE;
   g_ptr_array_add (j->arena, copy = g_malloc0 (kinds[kind].now));
   memcpy (copy, table, ((const EvoOp *) table)->size);
-  if (!judge_table (j, copy->name, &copy->params, copy->params_size, error) || !judges[kind] (j, copy, error))
+  if (!judge_table (j, copy->name, &copy->params, copy->params_size, error) || !judge_no_tensors (j, copy, error) || !judges[kind] (j, copy, error))
     return FALSE;
   *out = (EvoJudged){ (EvoKind) kind, copy };
   return TRUE;

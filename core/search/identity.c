@@ -43,6 +43,12 @@ add_node (EvoRun *run, const EvoNode *node, GPtrArray *pairs, GError **error)
 
     add (pairs, g_strdup_printf ("source %s", evo_store_get_path (store)), evo_store_digest (store));
   }
+  for (guint e = 0; node->kind == EVO_KIND_MERGE && e < node->n_in; e++) {
+    EvoStore *aux = evo_models_get_aux (run->models, node, e);
+
+    if (aux != NULL)
+      add (pairs, g_strdup_printf ("tensors %s", evo_store_get_path (aux)), evo_store_digest (aux));
+  }
   return node->kind != EVO_KIND_EVALUATOR ||
          (add_file (pairs, "data", node->eval.data, error) && add_file (pairs, "template", node->eval.template_file, error));
 }

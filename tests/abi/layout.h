@@ -41,9 +41,9 @@ AT (EvoPlugin, kind, 10); AT (EvoPlugin, n_ops, 12); AT (EvoPlugin, ops, 16);
 SIZE (EvoOp, 40);
 AT (EvoOp, size, 0); AT (EvoOp, name, 8); AT (EvoOp, summary, 16); AT (EvoOp, params, 24); AT (EvoOp, params_size, 32);
 
-SIZE (EvoTensor, 112);
+SIZE (EvoTensor, 120);
 AT (EvoTensor, name, 0); AT (EvoTensor, layer, 8); AT (EvoTensor, n_dims, 12); AT (EvoTensor, dims, 16); AT (EvoTensor, n_rows, 80);
-AT (EvoTensor, n_cols, 88); AT (EvoTensor, n, 96); AT (EvoTensor, model_first, 104);
+AT (EvoTensor, n_cols, 88); AT (EvoTensor, n, 96); AT (EvoTensor, model_first, 104); AT (EvoTensor, model_n, 112);
 
 SIZE (EvoMergeCall, 136);
 AT (EvoMergeCall, size, 0); AT (EvoMergeCall, k, 8); AT (EvoMergeCall, t, 16); AT (EvoMergeCall, params, 24);
@@ -52,13 +52,14 @@ AT (EvoMergeCall, in, 64); AT (EvoMergeCall, aux, 72); AT (EvoMergeCall, coef, 8
 AT (EvoMergeCall, last_tie, 96); AT (EvoMergeCall, out, 104); AT (EvoMergeCall, scratch, 112); AT (EvoMergeCall, first, 120);
 AT (EvoMergeCall, n, 128);
 
-SIZE (EvoMergeOp, 160);
+SIZE (EvoMergeOp, 168);
 AT (EvoMergeOp, size, 0); AT (EvoMergeOp, name, 8); AT (EvoMergeOp, summary, 16); AT (EvoMergeOp, params, 24);
 AT (EvoMergeOp, params_size, 32); AT (EvoMergeOp, in_params, 40); AT (EvoMergeOp, in_params_size, 48); AT (EvoMergeOp, min_inputs, 56);
 AT (EvoMergeOp, max_inputs, 60); AT (EvoMergeOp, n_passes, 64); AT (EvoMergeOp, access, 68); AT (EvoMergeOp, scope, 72);
 AT (EvoMergeOp, flags, 76); AT (EvoMergeOp, n_cuts_per_input, 80); AT (EvoMergeOp, n_cuts_fixed, 84); AT (EvoMergeOp, scope_of, 88);
 AT (EvoMergeOp, n_sums, 96); AT (EvoMergeOp, measure, 104); AT (EvoMergeOp, keys, 112); AT (EvoMergeOp, rank, 120);
 AT (EvoMergeOp, solve, 128); AT (EvoMergeOp, n_coef, 136); AT (EvoMergeOp, scratch_bytes, 144); AT (EvoMergeOp, merge, 152);
+AT (EvoMergeOp, pick, 160);
 
 SIZE (EvoDim, 48);
 AT (EvoDim, name, 0); AT (EvoDim, kind, 8); AT (EvoDim, n_choices, 12); AT (EvoDim, low, 16); AT (EvoDim, high, 24);

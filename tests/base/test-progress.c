@@ -29,13 +29,17 @@ give_back (void)
   close (saved_stderr);
 }
 
+/* Everything up to the end of a file, or to where a terminal's other side was closed: what is written arrives there in its own time. */
 static char *
-read_some (int fd)
+read_all (int fd)
 {
+  GString *out = g_string_new (NULL);
   char buffer[4096];
-  gssize n = read (fd, buffer, sizeof buffer - 1);
+  gssize n;
 
-  return g_strndup (buffer, n < 0 ? 0 : (gsize) n);
+  while ((n = read (fd, buffer, sizeof buffer)) > 0)
+    g_string_append_len (out, buffer, n);
+  return g_string_free (out, FALSE);
 }
 
 /* Opens a terminal of `width` columns; *slave is what a program would write to. */
@@ -43,7 +47,7 @@ static int
 open_terminal (guint width, int *slave)
 {
   struct winsize size = { .ws_row = 24, .ws_col = (unsigned short) width };
-  int master = posix_openpt (O_RDWR | O_NOCTTY | O_NONBLOCK);
+  int master = posix_openpt (O_RDWR | O_NOCTTY);
 
   if (master < 0 || grantpt (master) < 0 || unlockpt (master) < 0)
     return -1;
@@ -67,8 +71,8 @@ on_terminal (guint width, void (*talk) (EvoProgress *))
   talk (p);
   evo_progress_free (p);
   give_back ();
-  out = read_some (master);
   close (slave);
+  out = read_all (master);
   close (master);
   return out;
 }
@@ -128,7 +132,7 @@ test_file (void)
     say_all (p);
     g_assert_false (evo_progress_is_live (p));
     lseek (fd, 0, SEEK_SET);
-    out = read_some (fd); /* before it is freed: events are flushed at once */
+    out = read_all (fd); /* before it is freed: events are flushed at once */
     evo_progress_free (p);
     give_back ();
     g_assert_cmpstr (out, ==, quiet ? "" : "best 0.5\n");

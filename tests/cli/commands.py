@@ -6,7 +6,7 @@ import json, os, pathlib, re, shutil, signal, struct, subprocess, sys, time
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tools"))
 import evo
 
-COMMANDS = ("run", "check", "inspect", "schema", "merge", "eval", "generate")
+COMMANDS = ("run", "check", "inspect", "schema", "merge", "import", "eval", "generate")
 JA, MATH = evo.TINY / "mini-ja", evo.TINY / "mini-math-en"
 ITEMS = ["language_test=script", "max_tokens=48"]
 

@@ -271,4 +271,57 @@ static const EvoMergeOp seed_op = { .size = sizeof seed_op, .name = "probe-seed"
                                     .flags = EVO_MERGE_RANDOM, EVO_TAKES (SeedParams, seed_params), .scratch_bytes = scratch_bytes,
                                     .merge = seed_merge };
 
-EVO_PLUGIN_ (EVO_KIND_MERGE, &row_op, &tensor_op, &cut_op, &sum_op, &seed_op)
+/* ------------------------------------------------------------------ files of tensors */
+
+typedef struct { guint32 over; } AuxParams;
+typedef struct { const char *file; } AuxInput;
+
+static const EvoParam aux_params[] = {
+  EVO_CHOICE (AuxParams, over, 0, "What one set of sums is over.", "tensor", "row"),
+  EVO_PARAMS_END
+};
+static const EvoParam aux_in_params[] = {
+  EVO_FILE (AuxInput, file, EVO_PARAM_TENSORS, "Tensors."),
+  EVO_PARAMS_END
+};
+
+static guint32
+aux_scope_of (const void *params)
+{
+  return ((const AuxParams *) params)->over == 0 ? EVO_OVER_TENSOR : EVO_OVER_ROW;
+}
+
+static guint32
+aux_n_sums (const EvoMergeCall *c, guint pass)
+{
+  return c->n_in;
+}
+
+static gboolean
+aux_measure (const EvoMergeCall *c, guint pass, double *sums, GError **error)
+{
+  for (guint e = 0; e < c->n_in; e++)
+    sums[e] += c->aux == NULL || c->aux[e] == NULL ? -1.0 * (double) c->n : c->k->sum (c->aux[e], c->n);
+  return TRUE;
+}
+
+/* The sum over inputs of: input x its file + the sum of its file (-1 an element where it has none) */
+static gboolean
+aux_merge (const EvoMergeCall *c, GError **error)
+{
+  for (gsize j = 0; j < c->n; j++) {
+    double sum = 0;
+
+    for (guint e = 0; e < c->n_in; e++)
+      sum += (c->aux == NULL || c->aux[e] == NULL ? 0 : (double) c->in[e][j] * c->aux[e][j]) + c->coef[e];
+    c->out[j] = (float) sum;
+  }
+  return TRUE;
+}
+
+static const EvoMergeOp aux_op = { .size = sizeof aux_op, .name = "probe-aux", .summary = "Inputs times their files.", .min_inputs = 1,
+                                   .access = EVO_BY_ELEMENT, .scope_of = aux_scope_of, EVO_TAKES (AuxParams, aux_params),
+                                   EVO_TAKES_PER_INPUT (AuxInput, aux_in_params), .n_passes = 1, .n_sums = aux_n_sums, .measure = aux_measure,
+                                   .merge = aux_merge };
+
+EVO_PLUGIN_ (EVO_KIND_MERGE, &row_op, &tensor_op, &cut_op, &sum_op, &seed_op, &aux_op)

@@ -13,8 +13,11 @@ tensor_free (gpointer data)
   for (guint i = 0; t->in[i] != NULL; i++) {
     g_free (t->in[i]);
     g_free (t->in_params[i]);
+    if (t->aux != NULL)
+      g_free (t->aux[i]);
   }
   g_free (t->in);
+  g_free (t->aux);
   g_free (t->in_params);
   g_free (t->base);
   g_free (t->out);
@@ -83,6 +86,23 @@ drive_set_defaults (const EvoParam *table, gpointer object)
   }
 }
 
+static void
+add_aux (const Drive *d, DriveTensor *t)
+{
+  gboolean has = FALSE;
+
+  for (const EvoParam *p = d->op->in_params; p != NULL && p->name != NULL; p++)
+    has = has || (p->flags & EVO_PARAM_TENSORS);
+  if (!has)
+    return;
+  t->aux = g_new0 (float *, d->n_in + 1);
+  for (guint i = 0; i < d->n_in; i++) {
+    t->aux[i] = g_new (float, MAX (t->t.n, 1));
+    for (gint64 j = 0; j < t->t.n; j++)
+      t->aux[i][j] = 0.125f * (float) (1 + (j * 7 + i * 3) % 11);
+  }
+}
+
 DriveTensor *
 drive_add (Drive *d, guint n_dims, const gint64 *dims)
 {
@@ -102,6 +122,7 @@ drive_add (Drive *d, guint n_dims, const gint64 *dims)
   t->base = d->has_base ? g_new0 (float, MAX (t->t.n, 1)) : NULL;
   t->params = g_malloc0 (MAX (d->op->params_size, 1));
   drive_set_defaults (d->op->params, t->params);
+  add_aux (d, t);
   g_ptr_array_add (d->tensors, t);
   for (guint i = 0; i < d->n_in; i++) {
     t->in[i] = g_new0 (float, MAX (t->t.n, 1));
@@ -137,7 +158,7 @@ drive_set_choice (Drive *d, gint input, const char *name, const char *value)
 
 /* ------------------------------------------------------------------ calls */
 
-typedef struct { Drive *d; guint32 scope; const float **in; gpointer scratch; } Runner;
+typedef struct { Drive *d; guint32 scope; const float **in, **aux; gpointer scratch; } Runner;
 
 static EvoMergeCall
 bare_call (const Runner *r, const DriveTensor *t)
@@ -153,8 +174,11 @@ call_at (const Runner *r, const DriveTensor *t, gint64 first, gsize n)
   EvoMergeCall c = bare_call (r, t);
 
   for (guint i = 0; i < r->d->n_in; i++)
-    r->in[i] = t->in[i] + first;
+    r->in[i] = r->d->op->pick != NULL && r->d->op->pick (&c) != i ? NULL : t->in[i] + first;
   c.in = r->in;
+  for (guint i = 0; t->aux != NULL && i < r->d->n_in; i++)
+    r->aux[i] = t->aux[i] + first;
+  c.aux = t->aux == NULL ? NULL : r->aux;
   c.base = t->base == NULL ? NULL : t->base + first;
   c.scratch = r->scratch;
   c.first = first;
@@ -190,11 +214,12 @@ by_key (gconstpointer a, gconstpointer b)
 static void
 gather_keys (const Runner *r, DriveTensor *const *ts, guint n, guint cut, Key *keys)
 {
-  g_autofree float *values = g_new (float, DRIVE_SLICE);
+  for (guint i = 0; i < n; i++) {
+    gsize slice = slice_of (r, ts[i], DRIVE_SLICE);
+    g_autofree float *values = g_new (float, slice);
 
-  for (guint i = 0; i < n; i++)
-    for (gint64 first = 0; first < ts[i]->t.n; first += DRIVE_SLICE) {
-      EvoMergeCall c = call_at (r, ts[i], first, (gsize) MIN (DRIVE_SLICE, ts[i]->t.n - first));
+    for (gint64 first = 0; first < ts[i]->t.n; first += (gint64) slice) {
+      EvoMergeCall c = call_at (r, ts[i], first, MIN (slice, (gsize) (ts[i]->t.n - first)));
 
       r->d->op->keys (&c, cut, values);
       for (gsize j = 0; j < c.n; j++) {
@@ -202,6 +227,7 @@ gather_keys (const Runner *r, DriveTensor *const *ts, guint n, guint cut, Key *k
         *keys++ = (Key){ values[j], ts[i]->t.model_first - ts[0]->t.model_first + first + (gint64) j };
       }
     }
+  }
 }
 
 static void
@@ -412,12 +438,15 @@ prepare (Runner *r, DriveTensor *const *ts, guint n, GError **error)
 gboolean
 drive_run (Drive *d, GError **error)
 {
-  g_autofree const float **in = g_new0 (const float *, d->n_in + 1);
+  g_autofree const float **in = g_new0 (const float *, d->n_in + 1), **aux = g_new0 (const float *, d->n_in + 1);
+  const DriveTensor *last = d->tensors->len == 0 ? NULL : drive_get (d, d->tensors->len - 1);
   DriveTensor *const *ts = (DriveTensor *const *) d->tensors->pdata;
   gsize bytes = 0;
   gboolean good = TRUE;
-  Runner r = { d, d->op->scope_of != NULL ? d->op->scope_of (ts[0]->params) : d->op->scope, in, NULL };
+  Runner r = { d, d->op->scope_of != NULL ? d->op->scope_of (ts[0]->params) : d->op->scope, in, aux, NULL };
 
+  for (guint i = 0; i < d->tensors->len; i++)
+    ts[i]->t.model_n = last->t.model_first + last->t.n;
   for (guint i = 0; i < d->tensors->len && d->op->scratch_bytes != NULL; i++) {
     gsize slice = MAX (slice_of (&r, ts[i], d->merge_slice), slice_of (&r, ts[i], DRIVE_SLICE));
 

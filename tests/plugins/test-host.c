@@ -86,7 +86,9 @@ drive_like (const EvoNode *node, EvoPrepared *const *ps)
     gsize bytes = (gsize) tensors[t].n * sizeof (float);
 
     for (guint i = 0; i < node->n_in; i++) {
-      memcpy (to->in[i], data[node->in[i].from->name[0] - 'a'][t], bytes);
+      const char *from = node->in[i].from->name;
+
+      memcpy (to->in[i], data[strlen (from) == 1 ? from[0] - 'a' : N_MODELS - 1][t], bytes);
       memcpy (to->in_params[i], ps[t]->in_params[i], d->op->in_params_size);
       to->seeds[i] = ps[t]->seeds[i];
     }
@@ -147,6 +149,8 @@ main (int argc, char **argv)
   static const struct { const char *path, *merge; } merges[] = {
     { "/host/linear", "\"use\": \"merge.linear\", \"in\": [{\"from\": \"a\", \"weight\": 0.3}, \"b\", \"c\"]" },
     { "/host/slerp", "\"use\": \"merge.slerp\", \"t\": 0.3, \"threshold\": 1, \"in\": [\"a\", \"b\"]" },
+    { "/host/cosine", "\"use\": \"merge.cosine\", \"alpha\": 0.3, \"in\": [\"a\", \"b\"]" },
+    { "/host/crossover", "\"use\": \"merge.crossover\", \"t\": 0.3, \"split\": 0.62, \"in\": [\"a\", \"base\"]" },
     { "/host/task-arithmetic", "\"use\": \"merge.task-arithmetic\", \"lambda\": 0.9, " ABC },
     { "/host/ties", "\"use\": \"merge.ties\", \"density\": 0.37, " ABC },
     { "/host/ties-tensor", "\"use\": \"merge.ties\", \"density\": 0.37, \"scope\": \"tensor\", \"rescale\": \"l1\", \"vote\": \"weighted\", " ABC },
@@ -154,6 +158,17 @@ main (int argc, char **argv)
     { "/host/dare-linear", "\"use\": \"merge.dare-linear\", \"density\": 0.4, " ABC },
     { "/host/dare-linear-l1", "\"use\": \"merge.dare-linear\", \"density\": 0.4, \"rescale\": \"l1\", " ABC },
     { "/host/dare-ties", "\"use\": \"merge.dare-ties\", \"density\": 0.4, " ABC },
+    { "/host/breadcrumbs", "\"use\": \"merge.breadcrumbs\", \"density\": 0.4, \"gamma\": 0.2, \"rescale\": \"l1\", " ABC },
+    { "/host/breadcrumbs-ties", "\"use\": \"merge.breadcrumbs-ties\", \"density\": 0.4, \"gamma\": 0.2, " ABC },
+    { "/host/della", "\"use\": \"merge.della\", \"density\": 0.4, \"epsilon\": 0.3, " ABC },
+    { "/host/della-l1", "\"use\": \"merge.della\", \"density\": 0.4, \"rescale\": \"l1\", " ABC },
+    { "/host/della-linear", "\"use\": \"merge.della-linear\", \"density\": 0.4, \"rescale\": \"l1\", " ABC },
+    { "/host/consensus-ta", "\"use\": \"merge.consensus-ta\", " ABC },
+    { "/host/consensus-ties", "\"use\": \"merge.consensus-ties\", \"density\": 0.37, " ABC },
+    { "/host/sce", "\"use\": \"merge.sce\", \"select_topk\": 0.3, \"base\": \"base\", \"in\": [\"a\", \"b\", \"c\"]" },
+    { "/host/ramplus-tl", "\"use\": \"merge.ramplus-tl\", \"epsilon\": 0.004, \"base\": \"base\", \"in\": [\"a\", \"b\", \"c\"]" },
+    { "/host/ramplus-tl-tensor", "\"use\": \"merge.ramplus-tl\", \"epsilon\": 0.004, \"scope\": \"tensor\", \"base\": \"base\", \"in\": [\"a\", \"b\"]" },
+    { "/host/top-k-sum", "\"use\": \"merge.top-k-sum\", \"width\": 0.6, \"offset\": 0.7, \"in\": [\"a\", \"b\"]" },
   };
   g_autoptr (GRand) rand = g_rand_new_with_seed (1);
   int status;

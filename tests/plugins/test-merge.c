@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test-merge.c - merge operators against case files, against their definitions in double, and against what mergekit made.
  *
- * tests/plugins/cases/OPERATOR/NAME.json: params, inputs (per-input parameters and the seed), tensors (base, in, expected; dims if it is no
+ * tests/plugins/cases/OPERATOR/NAME.json: params, inputs (per-input parameters and the seed), tensors (base, in, aux, expected; dims if it is no
  * vector); `within` is the allowed difference over the largest expected magnitude (0 if absent: exact); or `error`, the message.
  */
 #include <json-glib/json-glib.h>
@@ -65,6 +65,8 @@ add_tensor (Drive *d, JsonObject *tensor)
   t = drive_add (d, n_dims, shape);
   for (guint i = 0; i < d->n_in; i++)
     copy_floats (t->in[i], json_array_get_array_element (in, i), t->t.n);
+  for (guint i = 0; i < d->n_in && json_object_has_member (tensor, "aux"); i++)
+    copy_floats (t->aux[i], json_array_get_array_element (json_object_get_array_member (tensor, "aux"), i), t->t.n);
   if (d->has_base)
     copy_floats (t->base, json_object_get_array_member (tensor, "base"), t->t.n);
 }

@@ -59,6 +59,12 @@ static const EvoParam outside[] G_GNUC_UNUSED = {
 static const EvoParam wild_doc[] G_GNUC_UNUSED = { { .name = "strength", .type = EVO_TYPE_NUMBER, .doc = (const char *) 24 }, EVO_PARAMS_END };
 static const EvoParam reserved[] G_GNUC_UNUSED = { { .name = "seed", .type = EVO_TYPE_NUMBER, .doc = "Taken." }, EVO_PARAMS_END };
 static const EvoParam host_key[] G_GNUC_UNUSED = { { .name = "sample", .type = EVO_TYPE_NUMBER, .doc = "Taken." }, EVO_PARAMS_END };
+typedef struct { const char *one, *two; } Files;
+static const EvoParam files[] G_GNUC_UNUSED = {
+  EVO_FILE (Files, one, EVO_PARAM_TENSORS, "Tensors."),
+  EVO_FILE (Files, two, EVO_PARAM_TENSORS, "Tensors."),
+  EVO_PARAMS_END
+};
 static const char two_lines[] G_GNUC_UNUSED = "One.\nTwo.";
 static const char *const endless[] G_GNUC_UNUSED = { (const char *) 8 };
 static const char *const some_names[] G_GNUC_UNUSED = { "a", "b", NULL };
@@ -82,6 +88,12 @@ static guint32 G_GNUC_UNUSED
 n_coef (const EvoMergeCall *c)
 {
   return 1;
+}
+
+static guint32 G_GNUC_UNUSED
+pick (const EvoMergeCall *c)
+{
+  return 0;
 }
 
 static gboolean G_GNUC_UNUSED

@@ -101,4 +101,15 @@ with evo.folder() as name:
     evo.check("a changed parameter is another pipeline", result.returncode == 2 and "/nodes/blend/normalize" in result.stderr, result.stderr)
     result = evo.run("run", file, "--out", folder / "none", "--resume")
     evo.check("nothing to resume", result.returncode == 2 and "there is no run to resume" in result.stderr, result.stderr)
+    file = evo.write(folder, "fisher.json", evo.pipeline({**NODES, "blend": {"use": "merge.fisher", "in": [
+        {"from": "ja", "fisher": evo.fisher(folder, "fisher-ja.safetensors", "mini-ja"), "weight": {"evolve": [0, 1]}},
+        {"from": "math", "fisher": evo.fisher(folder, "fisher-math.safetensors", "mini-math-en")}]}}))
+    result = evo.run("run", file, "--out", folder / "fisher")
+    evo.check("a search with files of tensors", result.returncode == 0, result.stderr)
+    result = evo.run("run", file, "--out", folder / "fisher", "--resume", "--set", "best.trials=8")
+    evo.check("it goes on", result.returncode == 0 and "best: 8 trials" in result.stderr, result.stderr)
+    evo.fisher(folder, "fisher-math.safetensors", "mini-ja")
+    result = evo.run("run", file, "--out", folder / "fisher", "--resume", "--set", "best.trials=9")
+    evo.check("another file of tensors: exit 2 and its sentence", result.returncode == 2 and
+              f"tensors {folder}/fisher-math.safetensors has changed since the run began; put it back" in result.stderr, result.stderr)
 evo.finish()

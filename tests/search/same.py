@@ -14,6 +14,12 @@ MERGES = {
     "ties": {"use": "merge.ties", "base": "base", "in": DENSE}, "ties-model": {"use": "merge.ties", "base": "base", "in": DENSE, "scope": "model"},
     "dare-linear": {"use": "merge.dare-linear", "base": "base", "in": DENSE, "rescale": "l1"},
     "dare-ties": {"use": "merge.dare-ties", "base": "base", "in": DENSE},
+    "train-difference": {"use": "merge.train-difference", "in": ["ja", "math", "base"]},
+    "cosine": {"use": "merge.cosine", "in": ["ja", "math"], "similarity": "b", "alpha": [0.2, 0.6]},
+    "crossover": {"use": "merge.crossover", "in": ["ja", "math"], "t": 0.2, "split": 0.43},
+    "by-tensor": {"use": "merge.by-tensor", "in": [{"from": "ja", "take": {"@layers:0-1": True}}, "math"]},
+    "fisher": {"use": "merge.fisher", "norm": "model", "in": [{"from": "ja", "fisher": "fisher-ja.safetensors"},
+                                                             {"from": "math", "fisher": "fisher-math.safetensors"}]},
     "dare-ties-none": {"use": "merge.dare-ties", "base": "base", "in": DENSE, "rescale": "none"},
 }
 
@@ -27,6 +33,8 @@ def merged(folder, name, tag, *args, env=None):
 
 
 def same_merges(folder):
+    for name, model in (("fisher-ja.safetensors", "mini-ja"), ("fisher-math.safetensors", "mini-math-en")):
+        evo.fisher(folder, name, model)
     isas = [i for i in ("ref", "avx2", "avx512", "amx") if evo.run("inspect", "--kernels", env={"EVO_CPU": i}).returncode == 0]
     for name in MERGES:
         want = merged(folder, name, "native")

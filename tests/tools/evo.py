@@ -56,6 +56,15 @@ def folder():
     return tempfile.TemporaryDirectory(prefix="evopipe-test-")
 
 
+def fisher(folder, name, model):
+    """A file of tensors that are a bf16 model's magnitudes: no Fisher information, but of its names and shapes."""
+    data = bytearray((TINY / model / "model.safetensors").read_bytes())
+    first = 8 + int.from_bytes(data[:8], "little") + 1
+    data[first::2] = bytes(b & 0x7f for b in data[first::2])
+    (pathlib.Path(folder) / name).write_bytes(data)
+    return name
+
+
 def exact_match(models, file="ja-evolve.jsonl", **more):
     return {"use": "evaluator.exact-match", "in": models, "data": str(EXAMPLES / file), "template": "ja-mini", "language": "ja",
             "language_test": "script", "max_tokens": 48, **more}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * merge.sce - select, calculate, erase (Wan et al., "FuseChat: knowledge fusion of chat models", 2024).
+ *
+ * Of each tensor the int (select_topk n) weights in which the models' changes vary most are selected; a model's weight is its share of the
+ * squared selected changes; changes against the elected sign (that of their sum) are erased, the others averaged. Weights in which all models
+ * changed alike are not selected, so one model alone needs select_topk 1. Weights that vary alike are selected from the first on. mergekit
+ * counts int (select_topk n) of the weights with any variance; the same where models differ everywhere.
+ */
+#include "delta.h"
+
+typedef struct { double lambda, select_topk, uniform_below; gboolean normalize; } SceParams;
+
+static const EvoParam params[] = {
+  DELTA_LAMBDA (SceParams),
+  EVO_NUMBER (SceParams, select_topk, 1, EVO_LIMITS (0, 1), EVO_SEARCH (0.1, 1),
+              "Share of the weights that is changed: those in which the models differ most."),
+  EVO_NUMBER (SceParams, uniform_below, 0, EVO_LIMITS (0, 1e9), EVO_NO_SEARCH,
+              "Models weigh the same in a tensor whose mean squared changes add up to less; 0 in the paper, 1e-6 in mergekit, where light "
+              "fine-tunes always do."),
+  EVO_BOOL (SceParams, normalize, TRUE, "Divide by the weights of the models that agree: their mean instead of their sum."),
+  EVO_PARAMS_END
+};
+
+/* key [n] = standard deviation of the inputs' changes delta [n_in][n]; ranks as the variance does, in a wider range */
+static void
+deviation (const EvoMergeCall *c, float *const *delta, gsize n, float *key)
+{
+  for (gsize j = 0; j < n; j++) {
+    double mean = 0, squares = 0;
+
+    for (guint i = 0; i < c->n_in; i++)
+      mean += delta[i][j];
+    mean /= c->n_in;
+    for (guint i = 0; i < c->n_in; i++)
+      squares += (delta[i][j] - mean) * (delta[i][j] - mean);
+    key[j] = (float) sqrt (squares / c->n_in);
+  }
+}
+
+static void
+subtract (const EvoMergeCall *c, DeltaWork *w, gsize at, gsize n)
+{
+  for (guint i = 0; i < c->n_in; i++)
+    c->k->sub (w->delta[i], c->in[i] + at, c->base + at, n);
+}
+
+static void
+sce_keys (const EvoMergeCall *c, guint cut, float *key)
+{
+  DeltaWork w = delta_work (c);
+
+  for (gsize at = 0; at < c->n; at += DELTA_BLOCK) {
+    gsize n = MIN (DELTA_BLOCK, c->n - at);
+
+    subtract (c, &w, at, n);
+    deviation (c, w.delta, n, key + at);
+  }
+}
+
+static gint64
+sce_rank (const EvoMergeCall *c, guint cut, gint64 n)
+{
+  return (gint64) (((const SceParams *) c->params)->select_topk * (double) n);
+}
+
+/* w->delta [n_in][n]: the changes that are selected */
+static void
+select_block (const EvoMergeCall *c, DeltaWork *w, gsize at, gsize n)
+{
+  float *key = w->share;
+
+  subtract (c, w, at, n);
+  if (((const SceParams *) c->params)->select_topk >= 1)
+    return;
+  deviation (c, w->delta, n, key);
+  c->k->keep_top (key, key, c->cut[0], c->last_tie[0], c->first + (gint64) at, n);
+  for (guint i = 0; i < c->n_in; i++)
+    for (gsize j = 0; j < n; j++)
+      w->delta[i][j] = key[j] > 0 ? w->delta[i][j] : 0;
+}
+
+static guint32
+sce_n_sums (const EvoMergeCall *c, guint pass)
+{
+  return c->n_in;
+}
+
+static gboolean
+sce_measure (const EvoMergeCall *c, guint pass, double *sums, GError **error)
+{
+  DeltaWork w = delta_work (c);
+
+  for (gsize at = 0; at < c->n; at += DELTA_BLOCK) {
+    gsize n = MIN (DELTA_BLOCK, c->n - at);
+
+    select_block (c, &w, at, n);
+    for (guint i = 0; i < c->n_in; i++)
+      sums[i] += c->k->dot (w.delta[i], w.delta[i], n);
+  }
+  return TRUE;
+}
+
+static gboolean
+sce_solve (const EvoMergeCall *c, const double *sums, double *coef, GError **error)
+{
+  double total = 0;
+  gboolean uniform;
+
+  for (guint i = 0; i < c->n_in; i++)
+    total += sums[i];
+  uniform = total <= 0 || total < ((const SceParams *) c->params)->uniform_below * (double) c->t->n;
+  for (guint i = 0; i < c->n_in; i++)
+    coef[i] = uniform ? 1.0 / c->n_in : sums[i] / total;
+  return TRUE;
+}
+
+static guint32
+sce_n_coef (const EvoMergeCall *c)
+{
+  return c->n_in;
+}
+
+static gboolean
+sce_merge (const EvoMergeCall *c, GError **error)
+{
+  const SceParams *p = c->params;
+  DeltaWork w = delta_work (c);
+
+  for (guint i = 0; i < c->n_in; i++)
+    delta_set_weight (&w, i, c->coef[i]);
+  for (gsize at = 0; at < c->n; at += DELTA_BLOCK) {
+    gsize n = MIN (DELTA_BLOCK, c->n - at);
+
+    select_block (c, &w, at, n);
+    delta_elect (c, &w, VOTE_PLAIN, n);
+    delta_add_elected (c, &w, p->normalize, p->lambda, at, n);
+  }
+  return TRUE;
+}
+
+EVO_MERGE_PLUGIN (.name = "sce", .min_inputs = 1,
+                  .summary = "Selects the weights in which models differ most, weighs models by their squared changes, erases minorities.",
+                  .access = EVO_BY_ELEMENT, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE,
+                  EVO_TAKES (SceParams, params), .n_cuts_fixed = 1, .keys = sce_keys, .rank = sce_rank, .n_passes = 1, .n_sums = sce_n_sums,
+                  .measure = sce_measure, .solve = sce_solve, .n_coef = sce_n_coef, .scratch_bytes = delta_scratch_bytes, .merge = sce_merge)

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * merge.top-k-sum - the first model's weights put in the second's order, within a window of magnitudes ("top_k_tensor_sum" of sd-meh by
+ * s1dlx, 2023).
+ *
+ * The place that holds the second model's r-th smallest weight gets the first model's r-th smallest, if that is in the window, else the first
+ * model's weight of that place. The window has a share `width` of the first model's weights by magnitude, from the share `offset` of the smallest
+ * on, and goes on with the smallest where it runs over the largest. Equal weights rank by index; of equal magnitudes the earlier counts as larger.
+ */
+#include <string.h>
+
+#include "evopipe.h"
+
+typedef struct { double width, offset; } TopParams;
+
+static const EvoParam params[] = {
+  EVO_NUMBER (TopParams, width, 1, EVO_LIMITS (0, 1), EVO_SEARCH (0, 1),
+              "Share of the weights, by magnitude, that is put in the second model's order."),
+  EVO_NUMBER (TopParams, offset, 0, EVO_LIMITS (0, 1), EVO_SEARCH (0, 1), "Share of the smallest weights that the window begins behind."),
+  EVO_PARAMS_END
+};
+
+typedef struct { gint64 from, to; gboolean inverted; } Window; /* [from, to) by ascending magnitude, or all but that */
+
+static Window
+window_of (const TopParams *p, gint64 n)
+{
+  double offset = p->offset >= 1 ? 0 : p->offset, end = p->width + offset;
+
+  if (end <= 1)
+    return (Window){ (gint64) rint (offset * (double) n), (gint64) rint (end * (double) n), FALSE };
+  return (Window){ (gint64) rint ((end - 1) * (double) n), (gint64) rint (offset * (double) n), TRUE };
+}
+
+static void
+top_keys (const EvoMergeCall *c, guint cut, float *key)
+{
+  c->k->abs (key, c->in[0], c->n);
+}
+
+/* Two cuts: the keys from the window's beginning on, and those behind its end. */
+static gint64
+top_rank (const EvoMergeCall *c, guint cut, gint64 n)
+{
+  Window w = window_of (c->params, n);
+
+  return n - (cut == 0 ? w.from : w.to);
+}
+
+static gboolean
+is_above (const EvoMergeCall *c, guint cut, gsize i)
+{
+  float key = fabsf (c->in[0][i]);
+
+  return key > c->cut[cut] || (key == c->cut[cut] && (gint64) i <= c->last_tie[cut]);
+}
+
+/* a [n]: index of the elements of x in ascending order, stable; by radix, a byte a pass. b [n] is scratch. Returns the one that holds the result. */
+static guint64 *
+sort_by_value (const float *x, gsize n, guint64 *a, guint64 *b)
+{
+  gint64 count[4][256] = { { 0 } };
+
+  for (gsize i = 0; i < n; i++) {
+    guint32 bits;
+
+    memcpy (&bits, &x[i], sizeof bits);
+    bits = x[i] == 0 ? 0x80000000u : bits >> 31 ? ~bits : bits | 0x80000000u; /* unsigned order = order of the numbers */
+    a[i] = (guint64) bits << 32 | i;
+    for (guint d = 0; d < 4; d++)
+      count[d][bits >> (8 * d) & 255]++;
+  }
+  for (guint d = 0; d < 4; d++) {
+    gint64 at[256], sum = 0;
+    guint64 *swap = a;
+
+    for (guint v = 0; v < 256; sum += count[d][v++])
+      at[v] = sum;
+    for (gsize i = 0; i < n; i++)
+      b[at[a[i] >> (32 + 8 * d) & 255]++] = a[i];
+    a = b;
+    b = swap;
+  }
+  return a;
+}
+
+static gsize
+top_scratch_bytes (const EvoTensor *t, guint n_in, gsize n)
+{
+  return (gsize) t->n * (2 * sizeof (guint64) + sizeof (guint32));
+}
+
+static gboolean
+top_merge (const EvoMergeCall *c, GError **error)
+{
+  guint64 *a = c->scratch, *b = a + c->n, *order;
+  guint32 *first = (guint32 *) (b + c->n);
+  Window w = window_of (c->params, c->t->n);
+
+  if (c->n > G_MAXUINT32)
+    return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "%s has more than 2^32 weights, which cannot be put in order", c->t->name);
+  order = sort_by_value (c->in[0], c->n, a, b);
+  for (gsize r = 0; r < c->n; r++)
+    first[r] = (guint32) order[r];
+  order = sort_by_value (c->in[1], c->n, a, b);
+  for (gsize r = 0; r < c->n; r++) {
+    guint32 i = first[r], j = (guint32) order[r];
+    gboolean inside = is_above (c, 0, i) && !is_above (c, 1, i);
+
+    c->out[j] = c->in[0][inside != w.inverted ? i : j];
+  }
+  return TRUE;
+}
+
+EVO_MERGE_PLUGIN (.name = "top-k-sum", .summary = "The first model's weights in the order of the second's, within a window of magnitudes.",
+                  .min_inputs = 2, .max_inputs = 2, .access = EVO_BY_TENSOR, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_IDEMPOTENT,
+                  EVO_TAKES (TopParams, params), .n_cuts_fixed = 2, .keys = top_keys, .rank = top_rank, .scratch_bytes = top_scratch_bytes,
+                  .merge = top_merge)

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test-aux.c - files of tensors that a merge's inputs name: what is checked from their headers, and what operators are handed of them.
+ */
+#include <string.h>
+
+#include "core/base/error.h"
+#include "core/kernels/kernels.h"
+#include "tests/graph/made.h"
+
+#define A "'a': {'use': 'model.llm', 'path': 'a'}, "
+#define AB A "'b': {'use': 'model.llm', 'path': 'b'}, "
+#define FISHER "'m': {'use': 'merge.fisher', 'in': [{'from': 'a', 'fisher': 'fa'}, {'from': 'b', 'fisher': 'fb'}]}"
+
+static void
+write_one (const char *name, EvoDtype dtype, gint64 rows, gint64 cols, const float *values)
+{
+  made_model (name, &(MadeTensor){ "x", dtype, 2, { rows, cols }, values, NULL }, 1, NULL);
+}
+
+/* ------------------------------------------------------------------ what does not fit */
+
+static void
+test_misfits (void)
+{
+  const GQuark g = EVO_GRAPH_ERROR;
+
+  write_one ("a", EVO_DTYPE_F32, 2, 3, NULL);
+  write_one ("b", EVO_DTYPE_F32, 2, 3, NULL);
+  write_one ("fa", EVO_DTYPE_F32, 2, 3, NULL);
+  made_refused (AB "'m': {'use': 'merge.fisher', 'in': [{'from': 'a', 'fisher': 'fa'}, 'b']}", EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING,
+           "p.json:1: /nodes/m/in/1: an input of merge.fisher needs \"fisher\"");
+  made_refused (AB FISHER, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, "p.json:1: /nodes/m/in/1: fisher: fb: cannot be opened: No such file or directory");
+  made_model ("fb", &(MadeTensor){ "y", EVO_DTYPE_F32, 2, { 2, 3 }, NULL, NULL }, 1, NULL);
+  made_refused (AB FISHER, g, EVO_GRAPH_ERROR_SHAPE, "p.json:1: /nodes/m/in/1: the fisher file fb has no tensor \"x\"; it must have those of b");
+  write_one ("fb", EVO_DTYPE_F32, 3, 2, NULL);
+  made_refused (AB FISHER, g, EVO_GRAPH_ERROR_SHAPE, "p.json:1: /nodes/m/in/1: \"x\" is [3, 2] in the fisher file fb and [2, 3] in b; shapes must agree");
+  write_one ("fb", EVO_DTYPE_I32, 2, 3, NULL);
+  made_refused (AB FISHER, g, EVO_GRAPH_ERROR_SHAPE, "p.json:1: /nodes/m/in/1: \"x\" is I32 in the fisher file fb; it must be floating point");
+}
+
+static void
+test_nonfinite (void)
+{
+  const float bad[] = { 1, 2, NAN, 4, 5, 6 }, good[] = { 1, 2, 3, 4, 5, 6 };
+  g_auto (Made) m = { NULL };
+  g_autoptr (GError) error = NULL;
+
+  write_one ("a", EVO_DTYPE_F32, 2, 3, good);
+  write_one ("fa", EVO_DTYPE_F32, 2, 3, bad);
+  made_open_good (&m, A "'m': {'use': 'merge.fisher', 'in': [{'from': 'a', 'fisher': 'fa'}]}");
+  g_assert_null (made_compute (&m, "m", "x", EVO_DTYPE_NONE, &made_plainly, &error));
+  g_assert_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_NONFINITE);
+  g_assert_nonnull (strstr (error->message, "fa: \"x\" has a NaN at element 2"));
+}
+
+/* ------------------------------------------------------------------ what is handed over */
+
+/* Sum over inputs of in x file + sum of the file in the set, as probe-aux says; the second input has no file. */
+static void
+check_probe (gint64 rows, gint64 cols, gboolean by_row)
+{
+  gint64 n = rows * cols, set = by_row ? cols : n;
+  g_autofree float *x = made_whole (n, 5, 1), *y = made_whole (n, 5, 2), *f = made_whole (n, 3, 3);
+
+  write_one ("a", EVO_DTYPE_F32, rows, cols, x);
+  write_one ("b", EVO_DTYPE_F32, rows, cols, y);
+  write_one ("fa", EVO_DTYPE_BF16, rows, cols, f); /* small whole numbers: exact */
+  for (guint threads = 1; threads <= 4; threads += 3) {
+    MadeHow how = { threads, NULL, -1, NULL, NULL };
+    g_auto (Made) m = { NULL };
+    g_autofree float *out = NULL;
+
+    made_open_good (&m, by_row ? AB "'m': {'use': 'merge.probe-aux', 'over': 'row', 'in': [{'from': 'a', 'file': 'fa'}, 'b']}"
+                               : AB "'m': {'use': 'merge.probe-aux', 'in': [{'from': 'a', 'file': 'fa/model.safetensors'}, 'b']}");
+    out = made_floats (&m, "m", "x", &how);
+    for (gint64 first = 0; first < n; first += set) {
+      double sum = 0;
+
+      for (gint64 j = first; j < first + set; j++)
+        sum += f[j];
+      for (gint64 j = first; j < first + set; j++)
+        g_assert_cmpfloat (out[j], ==, (float) ((double) x[j] * f[j] + sum - (double) set));
+    }
+  }
+}
+
+static void
+test_probe (void)
+{
+  static const gint64 shapes[][2] = { { 1, 1 }, { 3, 5 }, { 257, 300 }, { 2, 65537 }, { 1, 200000 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (shapes); i++)
+    for (gboolean by_row = FALSE; by_row <= TRUE; by_row++)
+      check_probe (shapes[i][0], shapes[i][1], by_row);
+}
+
+/* No input names a file: calls have none. */
+static void
+test_none (void)
+{
+  const float x[] = { 1, 2, 3, 4 };
+  g_auto (Made) m = { NULL };
+  g_autofree float *out = NULL;
+
+  write_one ("a", EVO_DTYPE_F32, 2, 2, x);
+  made_open_good (&m, A "'m': {'use': 'merge.probe-aux', 'in': ['a']}");
+  g_assert_null (evo_models_get_aux (m.models, evo_graph_find (m.graph, "m"), 0));
+  out = made_floats (&m, "m", "x", &made_plainly);
+  for (guint j = 0; j < 4; j++)
+    g_assert_cmpfloat (out[j], ==, -4);
+}
+
+/* A tied model's embedding lends its Fisher values to the output matrix too. */
+static void
+test_tied (void)
+{
+  const float e[] = { 1, 2, 3, 4 }, h[] = { 5, 6, 7, 8 }, few[] = { 1, 1, 1, 1 }, many[] = { 3, 3, 3, 3 };
+  const MadeTensor tied[] = { { "model.embed_tokens.weight", EVO_DTYPE_F32, 2, { 2, 2 }, e, NULL } },
+                   own[] = { { "model.embed_tokens.weight", EVO_DTYPE_F32, 2, { 2, 2 }, e, NULL },
+                             { "lm_head.weight", EVO_DTYPE_F32, 2, { 2, 2 }, h, NULL } },
+                   fisher_tied[] = { { "model.embed_tokens.weight", EVO_DTYPE_F32, 2, { 2, 2 }, few, NULL } },
+                   fisher_own[] = { { "model.embed_tokens.weight", EVO_DTYPE_F32, 2, { 2, 2 }, few, NULL },
+                                    { "lm_head.weight", EVO_DTYPE_F32, 2, { 2, 2 }, many, NULL } };
+  g_auto (Made) m = { NULL };
+  g_autofree float *out = NULL;
+
+  made_model ("a", tied, 1, NULL);
+  made_model ("b", own, 2, NULL);
+  made_model ("fa", fisher_tied, 1, NULL);
+  made_model ("fb", fisher_own, 2, NULL);
+  made_open_good (&m, AB FISHER);
+  out = made_floats (&m, "m", "lm_head.weight", &made_plainly);
+  for (guint j = 0; j < 4; j++)
+    g_assert_cmpfloat (out[j], ==, (e[j] + 3 * h[j]) / 4);
+}
+
+/* A merge's bound counts slices of the files too. */
+static void
+test_bound (void)
+{
+  g_autofree float *x = made_uniform (200000, 1);
+  g_auto (Made) m = { NULL };
+
+  write_one ("a", EVO_DTYPE_F32, 1, 200000, x);
+  made_open_good (&m, A "'m': {'use': 'merge.probe-aux', 'in': [{'from': 'a', 'file': 'a'}]}, 'o': {'use': 'merge.probe-aux', 'in': ['a']}");
+  g_assert_cmpuint (evo_merge_bound (m.models, evo_graph_find (m.graph, "m"), 3), ==,
+                    evo_merge_bound (m.models, evo_graph_find (m.graph, "o"), 3) + 3 * EVO_SLICE * sizeof (float));
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  made_begin ();
+  g_test_add_func ("/aux/misfits", test_misfits);
+  g_test_add_func ("/aux/nonfinite", test_nonfinite);
+  g_test_add_func ("/aux/probe", test_probe);
+  g_test_add_func ("/aux/none", test_none);
+  g_test_add_func ("/aux/tied", test_tied);
+  g_test_add_func ("/aux/bound", test_bound);
+  status = g_test_run ();
+  made_end ();
+  return status;
+}
