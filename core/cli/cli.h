@@ -4,7 +4,7 @@
 #ifndef EVO_CLI_CLI_H
 #define EVO_CLI_CLI_H
 
-#include "core/graph/merge.h"
+#include "core/graph/merge/merge.h"
 
 typedef struct {
   const char *name, *usage, *summary;

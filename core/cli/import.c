@@ -6,7 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/cli/cli.h"
-#include "core/graph/recipe.h"
+#include "core/graph/recipe/recipe.h"
 
 static char *
 import_recipe (const char *path, GError **error)

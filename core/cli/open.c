@@ -4,7 +4,7 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/cli/cli.h"
-#include "core/graph/recipe.h"
+#include "core/graph/recipe/recipe.h"
 
 void
 evo_cli_close (EvoOpened *o)

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "core/graph/read.h"
+#include "core/graph/read/read.h"
 
 static void
 value_free (gpointer data)

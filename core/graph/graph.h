@@ -9,7 +9,7 @@
 #ifndef EVO_GRAPH_GRAPH_H
 #define EVO_GRAPH_GRAPH_H
 
-#include "core/graph/value.h"
+#include "core/graph/values/value.h"
 #include "core/registry/registry.h"
 #include "core/tensor/dtype.h"
 

@@ -7,7 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/text.h"
-#include "core/graph/merge.h"
+#include "core/graph/merge/merge.h"
 
 typedef struct {
   EvoLayout layout;      /* n = 0 for nodes that are no models */

@@ -4,7 +4,7 @@
 #ifndef EVO_GRAPH_SAVE_H
 #define EVO_GRAPH_SAVE_H
 
-#include "core/graph/merge.h"
+#include "core/graph/merge/merge.h"
 
 typedef struct {
   const char *path;       /* the directory to be */

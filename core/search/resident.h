@@ -4,7 +4,7 @@
 #ifndef EVO_SEARCH_RESIDENT_H
 #define EVO_SEARCH_RESIDENT_H
 
-#include "core/graph/merge.h"
+#include "core/graph/merge/merge.h"
 #include "core/nn/text-model.h"
 
 typedef struct EvoResident EvoResident;

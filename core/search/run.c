@@ -12,7 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/base/text.h"
-#include "core/graph/mergekit.h"
+#include "core/graph/write/mergekit.h"
 #include "core/graph/save.h"
 #include "core/kernels/kernels.h"
 #include "core/store/output.h"

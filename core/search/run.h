@@ -5,7 +5,7 @@
 #define EVO_SEARCH_RUN_H
 
 #include "core/base/progress.h"
-#include "core/graph/merge.h"
+#include "core/graph/merge/merge.h"
 #include "core/search/journal.h"
 
 typedef struct {

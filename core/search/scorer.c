@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/graph/rows.h"
-#include "core/graph/template.h"
+#include "core/graph/data/rows.h"
+#include "core/graph/data/template.h"
 
 struct EvoScorer {
   const EvoNode *node;

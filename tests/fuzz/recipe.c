@@ -5,7 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/json.h"
-#include "core/graph/recipe.h"
+#include "core/graph/recipe/recipe.h"
 
 static gsize n_good, n_bad;
 

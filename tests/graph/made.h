@@ -4,7 +4,7 @@
 #ifndef TESTS_GRAPH_MADE_H
 #define TESTS_GRAPH_MADE_H
 
-#include "core/graph/merge.h"
+#include "core/graph/merge/merge.h"
 
 enum { MADE_MAX = 400 }; /* tensors of a model */
 

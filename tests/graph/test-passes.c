@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/graph/prepared.h"
+#include "core/graph/merge/prepared.h"
 #include "core/kernels/kernels.h"
 #include "tests/graph/made.h"
 

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 #include "core/base/error.h"
-#include "core/graph/rows-read.h"
-#include "core/graph/template.h"
+#include "core/graph/data/rows-read.h"
+#include "core/graph/data/template.h"
 
 static char *folder;
 

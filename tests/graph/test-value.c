@@ -7,7 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
-#include "core/graph/value.h"
+#include "core/graph/values/value.h"
 
 static const char *const modes[] = { "sum", "mean", "none", NULL };
 static const EvoParam number = { .name = "weight", .type = EVO_TYPE_NUMBER, .min = -HUGE_VAL, .max = HUGE_VAL, .doc = "d" };

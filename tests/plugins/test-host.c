@@ -5,7 +5,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "core/graph/prepared.h"
+#include "core/graph/merge/prepared.h"
 #include "core/kernels/kernels.h"
 #include "core/store/output.h"
 #include "tests/plugins/drive.h"

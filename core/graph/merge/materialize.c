@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * materialize.c - a whole tensor of a model node, rounded once, handed over in slices.
+ */
+#include <string.h>
+
+#include "core/base/cancel.h"
+#include "core/base/error.h"
+#include "core/graph/merge/prepared.h"
+
+typedef struct {
+  EvoPrepared *p;
+  EvoDtype dtype;
+  EvoSink sink; gpointer data;
+  gsize slice;
+} Work;
+
+/* Whether every bf16 is finite: its exponent is not all ones. Four at a time: a lane of `rest` is 0 where the exponent is, and then
+ * borrowing 1 from it sets its upper bit, which is never set otherwise (Mycroft's test for a zero byte). */
+static gboolean
+bf16_is_finite (const guint16 *x, gsize n)
+{
+  const guint64 exponent = 0x7f807f807f807f80, ones = 0x0001000100010001, upper = 0x8000800080008000;
+  guint64 bad = 0;
+  gsize i = 0;
+
+  for (; i + 4 <= n; i += 4) {
+    guint64 four, rest;
+
+    memcpy (&four, x + i, sizeof four);
+    rest = (four & exponent) ^ exponent;
+    bad |= (rest - ones) & ~rest & upper;
+  }
+  for (; i < n; i++)
+    bad |= (x[i] & 0x7f80) == 0x7f80;
+  return bad == 0;
+}
+
+/* Finite numbers that the dtype cannot hold became infinite, or NaN, in rounding. scratch [n] */
+static gboolean
+check_range (const EvoKernels *k, EvoDtype dtype, gconstpointer bytes, float *scratch, gsize n, GError **error)
+{
+  if (dtype == EVO_DTYPE_F32 || dtype == EVO_DTYPE_F64)
+    return TRUE;
+  if (dtype != EVO_DTYPE_BF16)
+    evo_dtype_to_f32 (k, scratch, dtype, bytes, n);
+  if (dtype == EVO_DTYPE_BF16 ? bf16_is_finite (bytes, n) : k->all_finite (scratch, n))
+    return TRUE;
+  return evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "a value is beyond the range of %s; use %s", evo_dtype_name (dtype),
+                        dtype == EVO_DTYPE_BF16 ? "f32" : "bf16 or f32");
+}
+
+/* x [n], bytes [n] of the dtype: room for this slice */
+static gboolean
+round_slice (Work *w, guint thread, gint64 first, gsize n, float *x, gpointer bytes, GError **error)
+{
+  EvoPrepared *p = w->p;
+
+  for (gsize at = 0; at < n; at += EVO_SLICE)
+    if (!evo_prepared_read (p, thread, first + (gint64) at, MIN (n - at, (gsize) EVO_SLICE), x + at, error))
+      return FALSE;
+  if (!p->c->k->all_finite (x, n))
+    return evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "the result is not finite though the inputs are; the parameters "
+                          "are too large");
+  evo_dtype_from_f32 (p->c->k, bytes, w->dtype, x, n);
+  if (!check_range (p->c->k, w->dtype, bytes, x, n, error))
+    return FALSE;
+  return w->sink (w->data, (guint64) first * evo_dtype_size (w->dtype), bytes, n * evo_dtype_size (w->dtype), error);
+}
+
+static gboolean
+float_slice (gpointer data, gint64 item, guint thread, GError **error)
+{
+  Work *w = data;
+  EvoScratch *scratch = w->p->c->scratch[thread];
+  EvoScratchMark mark = evo_scratch_mark (scratch);
+  gint64 first = item * (gint64) w->slice;
+  gsize n = MIN (w->slice, (gsize) (w->p->tensor.n - first));
+  float *x = evo_scratch_take (scratch, n * sizeof *x);
+  gpointer bytes = evo_scratch_take (scratch, n * evo_dtype_size (w->dtype));
+  gboolean good = evo_cancel_check (error) && round_slice (w, thread, first, n, x, bytes, error);
+
+  evo_scratch_release (scratch, mark);
+  return good;
+}
+
+static gboolean
+materialize_float (EvoMergeContext *c, EvoPrepared *p, EvoDtype dtype, EvoSink sink, gpointer data, GError **error)
+{
+  Work w = { p, dtype, sink, data, p->op != NULL && p->op->access == EVO_BY_TENSOR ? EVO_SLICE : p->slice };
+
+  return evo_pool_run (c->pool, (p->tensor.n + (gint64) w.slice - 1) / (gint64) w.slice, float_slice, &w, error);
+}
+
+/* ------------------------------------------------------------------ tensors that are not floating point */
+
+static gboolean
+same_bytes (EvoPrepared *a, EvoPrepared *b, GError **error)
+{
+  const EvoShape *s = &a->layout->shape;
+  gsize n = evo_shape_bytes (s);
+
+  if (b->layout->shape.dtype == s->dtype && memcmp (evo_store_peek (a->store, a->stored), evo_store_peek (b->store, b->stored), n) == 0)
+    return TRUE;
+  /* a file that shrank reads as zeros: that is what is wrong then */
+  if (!evo_store_check (a->store, a->stored, error) || !evo_store_check (b->store, b->stored, error))
+    return FALSE;
+  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "\"%s\" is %s and differs between %s and %s; only equal tensors can be copied",
+                        s->name, evo_dtype_name (s->dtype), evo_store_get_path (a->store), evo_store_get_path (b->store));
+}
+
+static EvoPrepared *
+first_source (EvoPrepared *p)
+{
+  while (p->op != NULL)
+    p = p->in[p->in[p->n_in] != NULL ? p->n_in : 0];
+  return p;
+}
+
+static gboolean
+check_equal (EvoPrepared *p, EvoPrepared *first, GError **error)
+{
+  if (p->op == NULL)
+    return p == first || same_bytes (first, p, error);
+  for (guint e = 0; e <= p->n_in; e++)
+    if (p->in[e] != NULL && !check_equal (p->in[e], first, error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+copy_bytes (EvoPrepared *p, EvoSink sink, gpointer data, GError **error)
+{
+  gsize n = evo_shape_bytes (&p->layout->shape), step = 1 << 20;
+  const char *bytes = evo_store_peek (p->store, p->stored);
+
+  for (gsize at = 0; at < n; at += step)
+    if (!evo_cancel_check (error) || !sink (data, at, bytes + at, MIN (step, n - at), error))
+      return FALSE;
+  return evo_store_check (p->store, p->stored, error);
+}
+
+gboolean
+evo_materialize (EvoMergeContext *c, const EvoNode *node, guint t, EvoDtype dtype, EvoSink sink, gpointer data, GError **error)
+{
+  const EvoLayoutTensor *l = &evo_models_get_layout (c->models, node)->tensors[t];
+  g_autoptr (EvoPrepared) p = evo_prepare (c, node, t, error);
+  gboolean done;
+
+  if (p == NULL)
+    return FALSE;
+  if (!evo_dtype_is_float (l->shape.dtype)) {
+    EvoPrepared *first = first_source (p);
+
+    done = check_equal (p, first, error) && copy_bytes (first, sink, data, error);
+  } else if (p->op == NULL && dtype == EVO_DTYPE_F64 && evo_store_get_tensor (p->store, p->stored)->dtype == EVO_DTYPE_F64) {
+    done = copy_bytes (p, sink, data, error); /* narrower types come through fp32 as they were, and are looked at on the way */
+  } else {
+    done = materialize_float (c, p, dtype, sink, data, error);
+  }
+  if (!done && error != NULL && (*error)->domain != EVO_RUN_ERROR && !g_error_matches (*error, EVO_STORE_ERROR, EVO_STORE_ERROR_CHANGED))
+    g_prefix_error (error, "%s: %s: ", node->name, l->shape.name);
+  return done;
+}
