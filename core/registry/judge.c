@@ -194,7 +194,7 @@ judge_merge (const Judge *j, EvoOp *common, GError **error)
 {
   EvoMergeOp *op = (EvoMergeOp *) common;
   const guint32 known = EVO_MERGE_SYMMETRIC | EVO_MERGE_IDEMPOTENT | EVO_MERGE_NEEDS_BASE | EVO_MERGE_TAKES_BASE | EVO_MERGE_MEASURE_FIXED |
-                        EVO_MERGE_RANDOM;
+                        EVO_MERGE_RANDOM | EVO_MERGE_SAME_KEYS;
 
   if (!judge_table (j, op->name, &op->in_params, op->in_params_size, error))
     return FALSE;

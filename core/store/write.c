@@ -31,15 +31,22 @@ evo_write_failed (const char *path, int code, guint64 n_bytes, GError **error)
   }
 }
 
-/* Where the file system cannot reserve space: enough must be free now, and the last byte must be writable. */
-static int
-allocate_by_hand (int fd, guint64 n)
+/* Asked before anything is reserved: a file system reserves block after block and finds out at the last one, with everybody else's disk full
+ * meanwhile. */
+static gboolean
+has_room (int fd, guint64 n)
 {
   struct statvfs fs;
+
+  return fstatvfs (fd, &fs) != 0 || fs.f_blocks == 0 || fs.f_bavail >= n / fs.f_frsize;
+}
+
+/* Where the file system cannot reserve space the last byte must be writable. */
+static int
+write_last (int fd, guint64 n)
+{
   gssize written;
 
-  if (fstatvfs (fd, &fs) == 0 && fs.f_blocks > 0 && fs.f_bavail < n / fs.f_frsize)
-    return ENOSPC;
   do
     written = pwrite (fd, "", 1, (off_t) (n - 1));
   while (written < 0 && errno == EINTR);
@@ -55,11 +62,13 @@ evo_write_allocate (int fd, const char *path, guint64 n, GError **error)
     return TRUE;
   if (n > G_MAXINT64)
     return evo_write_failed (path, EFBIG, n, error);
+  if (!has_room (fd, n))
+    return evo_write_failed (path, ENOSPC, n, error);
   do
     code = fallocate (fd, 0, 0, (off_t) n) == 0 ? 0 : errno;
   while (code == EINTR);
   if (code == EOPNOTSUPP || code == ENOSYS)
-    code = allocate_by_hand (fd, n);
+    code = write_last (fd, n);
   return code == 0 ? TRUE : evo_write_failed (path, code, n, error);
 }
 

@@ -132,6 +132,6 @@ fusion_merge (const EvoMergeCall *c, GError **error)
 }
 
 EVO_MERGE_PLUGIN (.name = "arcee-fusion", .summary = "A model's weights where their change stands out, else the base's.", .min_inputs = 1,
-                  .max_inputs = 1, .access = EVO_BY_ROW, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_NEEDS_BASE,
+                  .max_inputs = 1, .access = EVO_BY_ROW, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_NEEDS_BASE | EVO_MERGE_SAME_KEYS,
                   EVO_TAKES (FusionParams, params), .n_cuts_fixed = N_CUTS, .keys = fusion_keys, .rank = fusion_rank,
                   .scratch_bytes = fusion_scratch_bytes, .merge = fusion_merge)

@@ -222,6 +222,12 @@ gather_keys (const Runner *r, DriveTensor *const *ts, guint n, guint cut, Key *k
       EvoMergeCall c = call_at (r, ts[i], first, MIN (slice, (gsize) (ts[i]->t.n - first)));
 
       r->d->op->keys (&c, cut, values);
+      if (cut > 0 && (r->d->op->flags & EVO_MERGE_SAME_KEYS)) {
+        g_autofree float *of_first = g_new (float, slice);
+
+        r->d->op->keys (&c, 0, of_first);
+        g_assert_cmpmem (values, c.n * sizeof (float), of_first, c.n * sizeof (float));
+      }
       for (gsize j = 0; j < c.n; j++) {
         g_assert_false (signbit (values[j]));
         *keys++ = (Key){ values[j], ts[i]->t.model_first - ts[0]->t.model_first + first + (gint64) j };

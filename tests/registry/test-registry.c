@@ -118,7 +118,7 @@ static const struct { const char *name; gint code; const char *message; } mistak
   { "inputs", DECLARATION, "inputs.so: good: takes 3 inputs at least and 2 at most" },
   { "access", DECLARATION, "access.so: good: access is 3; it is 0 (element) ... 2 (tensor)" },
   { "scope", DECLARATION, "scope.so: good: scope is 4; it is 0 (tensor) ... 3 (model)" },
-  { "flags", DECLARATION, "flags.so: good: unknown flags 0x40" },
+  { "flags", DECLARATION, "flags.so: good: unknown flags 0x80" },
   { "many-passes", DECLARATION, "many-passes.so: good: 17 passes; at most 16 are allowed" },
   { "no-measure", DECLARATION, "no-measure.so: good: has passes but no measure" },
   { "no-passes", DECLARATION, "no-passes.so: good: has measure but n_passes is 0" },

@@ -58,10 +58,14 @@ select_keys (Select *s, EvoPrepared *p, gint64 item, guint thread, const EvoMerg
     memset (s->count[thread], 0, (gsize) s->n_cuts * BINS * sizeof (guint64));
     s->counts[thread] = TRUE;
   }
+  gboolean made = FALSE, same = (p->op->flags & EVO_MERGE_SAME_KEYS) != 0;
+
   for (guint j = 0; j < s->n_cuts; j++) {
     if (s->rank[j] <= 0 || (s->low == 2 && s->above[j] + s->equal[j] == s->rank[j]))
       continue;
-    p->op->keys (call, j, s->keys[thread]);
+    if (!made || !same)
+      p->op->keys (call, j, s->keys[thread]);
+    made = TRUE;
     if (s->low == 2)
       count_ties (s, item, j, s->keys[thread], call->n);
     else

@@ -124,7 +124,8 @@ enum {
   EVO_MERGE_NEEDS_BASE = 4,
   EVO_MERGE_TAKES_BASE = 8,    /* base optional */
   EVO_MERGE_MEASURE_FIXED = 16,/* sums and keys use no tunable parameter: kept for a whole search */
-  EVO_MERGE_RANDOM = 32        /* uses in_seed */
+  EVO_MERGE_RANDOM = 32,       /* uses in_seed */
+  EVO_MERGE_SAME_KEYS = 64     /* keys are those of cut 0 whatever the cut: asked for once a slice */
 };
 
 typedef struct {
