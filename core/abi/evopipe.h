@@ -177,7 +177,13 @@ typedef struct {
   gsize (*scratch_bytes) (const EvoTensor *t, guint n_in, gsize n);     /* for slices of at most n elements */
   gboolean (*merge) (const EvoMergeCall *c, GError **error);
   guint32 (*pick) (const EvoMergeCall *c); /* by the parameters: the only input that the tensor is made of; the others' in is NULL. No passes then */
+  /* What the TENSORS file holds for a tensor, where that is not of its shape: dims [*n_dims]; FALSE: nothing is needed for it, aux[i] is NULL.
+   * aux[i] is then all of it, in every call: for operators BY_TENSOR. NULL: the tensor's own shape. */
+  gboolean (*aux_shape) (const EvoTensor *t, gint64 dims[8], guint32 *n_dims);
+  guint32 host, reserved; /* EVO_HOST_...: the host makes the model, by the parameters declared here; nothing above is called */
 } EvoMergeOp;
+
+enum { EVO_HOST_NONE, EVO_HOST_LAYERS /* layers put in another order */, EVO_HOST_LORA /* adapters of a base; JSON says model.NAME */ };
 
 /* ------------------------------------------------------------------ optimizers: always minimise */
 
@@ -203,7 +209,7 @@ typedef enum { EVO_ASKED_GIVEN, EVO_ASKED_WAIT, EVO_ASKED_DONE } EvoAsked;
 typedef struct {
   EVO_OP_FIELDS;
   guint32 max_objectives, flags;
-  gpointer (*open) (const EvoDim *dims, guint n_dims, guint n_objectives, const void *params, guint64 seed, GError **error);
+  gpointer (*open) (const EvoDim *dims, guint n_dims, guint n_objectives, const void *params, guint64 seed, const EvoKernels *k, GError **error);
   EvoAsked (*ask) (gpointer self, gint64 trial, double *x); /* [n_dims] in the dimensions' own units */
   void (*tell) (gpointer self, const double *x, const EvoOutcome *outcome); /* in trial order, when the whole batch is complete */
   void (*close) (gpointer self);

@@ -8,7 +8,7 @@
 #include "core/registry/load.h"
 
 /* What ABI 1.0 began with: a plugin may have shorter tables than ours, but none shorter than these. */
-enum { FIRST_PARAM = 88, FIRST_MERGE = 168, FIRST_MODEL = 80, FIRST_OPTIMIZER = 80, FIRST_EVALUATOR = 112 };
+enum { FIRST_PARAM = 88, FIRST_MERGE = 184, FIRST_MODEL = 80, FIRST_OPTIMIZER = 80, FIRST_EVALUATOR = 112 };
 enum { MOST_NAME = 64, MOST_SENTENCE = 4096, MOST_NAMES = 1024, MOST_PASSES = 16, MOST_CUTS = 64, MOST_VALUES = 64, MOST_EXTRA = 8 };
 
 typedef struct {
@@ -202,7 +202,12 @@ judge_merge (const Judge *j, EvoOp *common, GError **error)
     if (evo_param_find (op->params, op->in_params[i].name) != NULL)
       return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: parameter %s: is declared for the node and for its inputs; choose one", op->name,
                      op->in_params[i].name);
-  if (op->merge == NULL)
+  if (op->host > EVO_HOST_LORA || op->reserved != 0)
+    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: host is %u, reserved %u; this program knows host 0 ... 2 and reserved 0", op->name,
+                   op->host, op->reserved);
+  if (op->host != EVO_HOST_NONE && op->merge != NULL)
+    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has a merge function and leaves the merge to the host; choose one", op->name);
+  if (op->merge == NULL && op->host == EVO_HOST_NONE)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has no merge function", op->name);
   if (op->min_inputs < 1)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: min_inputs is 0; a merge has one input at least", op->name);

@@ -201,7 +201,7 @@ open_optimizer (EvoSearch *s, GError **error)
     for (guint i = 0; i < s->space.n; i++)
       s->space.dims[i].start = point[i];
   }
-  s->optimizer = s->op->open (s->space.dims, s->space.n, 1, s->node->params, s->node->stream, error);
+  s->optimizer = s->op->open (s->space.dims, s->space.n, 1, s->node->params, s->node->stream, s->run->k, error);
   if (s->optimizer == NULL)
     g_prefix_error (error, "%s: ", s->node->name);
   return s->optimizer != NULL;

@@ -150,7 +150,7 @@ cma_es_close (gpointer self)
 }
 
 static gpointer
-cma_es_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *params_, guint64 seed, GError **error)
+cma_es_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *params_, guint64 seed, const EvoKernels *k, GError **error)
 {
   const CmaParams *p = params_;
   guint lambda = (guint) p->population;

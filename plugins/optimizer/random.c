@@ -31,7 +31,7 @@ random_close (gpointer self)
 }
 
 static gpointer
-random_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *params_, guint64 seed, GError **error)
+random_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *params_, guint64 seed, const EvoKernels *k, GError **error)
 {
   const RandomParams *p = params_;
   Search *s;

@@ -23,7 +23,7 @@ static const EvoParam params[] = {
 
 #if defined(OLD_OPTIMIZER)
 static gpointer
-old_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *p, guint64 seed, GError **error)
+old_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *p, guint64 seed, const EvoKernels *k, GError **error)
 {
   double *sum = g_new0 (double, 2);
 

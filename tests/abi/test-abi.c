@@ -73,7 +73,7 @@ test_optimizer (void)
   OldParams p;
 
   check_params ((const EvoOp *) op, &p);
-  gpointer self = op->open (dims, 2, 1, &p, 1, NULL);
+  gpointer self = op->open (dims, 2, 1, &p, 1, evo_kernels_get (), NULL);
   g_assert_cmpint (op->ask (self, 0, x), ==, EVO_ASKED_GIVEN);
   g_assert_true (x[0] == 2.5);
   op->tell (self, x, &outcome);

@@ -8,7 +8,7 @@
 #ifdef OPTIMIZER
 
 static gpointer
-odd_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *params, guint64 seed, GError **error)
+odd_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *params, guint64 seed, const EvoKernels *k, GError **error)
 {
   return evo_fail (error, EVO_PLUGIN_ERROR_PARAM, "this optimizer is for tests of reading"), NULL;
 }

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "core/kernels/kernels.h"
 #include "core/abi/evopipe.h"
 #include "plugins/optimizer/eigen.h"
 #include "plugins/optimizer/random.h"
@@ -131,7 +132,7 @@ static Result
 search (const EvoOptimizerOp *op, gconstpointer params, Objective f, const EvoDim *dims, guint n, guint64 seed, double target, gint64 budget)
 {
   Result r = { .best = HUGE_VAL, .digest = 0xcbf29ce484222325u, .first_wait = -1 };
-  gpointer self = op->open (dims, n, 1, params, seed, NULL);
+  gpointer self = op->open (dims, n, 1, params, seed, evo_kernels_get (), NULL);
   g_autofree double *points = g_new (double, (gsize) budget * n);
   gint64 told = 0, asked = 0;
   gboolean complete = FALSE;
@@ -266,7 +267,7 @@ test_start_point (void)
 
   for (guint i = 0; i < 2; i++) {
     const EvoOptimizerOp *op = i == 0 ? cma () : uniform ();
-    gpointer self = op->open (dims, 4, 1, i == 0 ? (gconstpointer) &params : &batch, 9, NULL);
+    gpointer self = op->open (dims, 4, 1, i == 0 ? (gconstpointer) &params : &batch, 9, evo_kernels_get (), NULL);
 
     g_assert_cmpint (op->ask (self, 0, x), ==, EVO_ASKED_GIVEN);
     for (guint k = 0; k < 4; k++)
@@ -379,7 +380,7 @@ test_failures (void)
   gint64 trial = 0;
 
   fill_dims (dims, 4, EVO_DIM_REAL, -1, 1, 0.8, NAN);
-  self = cma ()->open (dims, 4, 1, &params, 4, NULL);
+  self = cma ()->open (dims, 4, 1, &params, 4, evo_kernels_get (), NULL);
   for (guint generation = 0; generation < 120; generation++) {
     guint n = 0;
 
@@ -437,7 +438,7 @@ test_random (void)
 {
   EvoDim dims[] = { { "a", EVO_DIM_REAL, 0, 2, 6, 3, NAN }, { "b", EVO_DIM_INTEGER, 0, -1, 2, 0, NAN }, { "c", EVO_DIM_CHOICE, 3, 0, 0, 0, NAN } };
   gint64 batch = 16;
-  gpointer self = uniform ()->open (dims, 3, 1, &batch, 5, NULL);
+  gpointer self = uniform ()->open (dims, 3, 1, &batch, 5, evo_kernels_get (), NULL);
   guint counts[3][4] = { 0 }, n = 0;
   double x[3], loss = 0;
 
@@ -471,7 +472,7 @@ check_refused (const EvoOptimizerOp *op, gconstpointer params, EvoDim dim, guint
 {
   g_autoptr (GError) error = NULL;
 
-  g_assert_null (op->open (&dim, n_dims, 1, params, 1, &error));
+  g_assert_null (op->open (&dim, n_dims, 1, params, 1, evo_kernels_get (), &error));
   g_assert_error (error, g_quark_from_string ("evo-plugin-error"), EVO_PLUGIN_ERROR_PARAM);
   g_assert_cmpstr (error->message, ==, message);
 }
@@ -506,17 +507,17 @@ test_refusals (void)
   check_refused (uniform (), &batch, d, 1, "blend.a.weight: has no bounds; random search needs both");
   one.population = 1;
   check_refused (cma (), &one, good, 1, "population: 1 cannot be ranked; 0 or at least 2");
-  g_assert_null (cma ()->open (many, 3, 2, &p, 1, &error));
+  g_assert_null (cma ()->open (many, 3, 2, &p, 1, evo_kernels_get (), &error));
   g_assert_cmpstr (error->message, ==, "CMA-ES has one objective, not 2");
   g_clear_error (&error);
   for (guint i = 0; i < 9000; i++)
     lots[i] = good;
   full.covariance = 1;
-  g_assert_null (cma ()->open (lots, 9000, 1, &full, 1, &error));
+  g_assert_null (cma ()->open (lots, 9000, 1, &full, 1, evo_kernels_get (), &error));
   g_assert_cmpstr (error->message, ==, "covariance: a full matrix of 9000 genes is too large; at most 8192, or \"diagonal\"");
   g_clear_error (&error);
   wide.population = 65536;
-  g_assert_null (cma ()->open (lots, 9000, 1, &wide, 1, &error));
+  g_assert_null (cma ()->open (lots, 9000, 1, &wide, 1, evo_kernels_get (), &error));
   g_assert_cmpstr (error->message, ==, "population: 65536 candidates of 9000 genes are more than 1 GiB");
 }
 

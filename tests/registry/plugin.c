@@ -125,7 +125,7 @@ role (const EvoCheckpoint *c, const char *tensor, EvoRole *out)
 }
 
 static gpointer G_GNUC_UNUSED
-optimizer_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *p, guint64 seed, GError **error)
+optimizer_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *p, guint64 seed, const EvoKernels *k, GError **error)
 {
   return NULL;
 }

@@ -111,15 +111,20 @@ same_bytes (EvoPrepared *a, EvoPrepared *b, GError **error)
 static EvoPrepared *
 first_source (EvoPrepared *p)
 {
-  while (p->op != NULL)
-    p = p->in[p->in[p->n_in] != NULL ? p->n_in : 0];
+  while (p->op != NULL || p->view != NULL) {
+    guint i = p->in[p->n_in] != NULL ? p->n_in : 0;
+
+    while (p->in[i] == NULL) /* a view of one input has that one only */
+      i++;
+    p = p->in[i];
+  }
   return p;
 }
 
 static gboolean
 check_equal (EvoPrepared *p, EvoPrepared *first, GError **error)
 {
-  if (p->op == NULL)
+  if (p->op == NULL && p->view == NULL)
     return p == first || same_bytes (first, p, error);
   for (guint e = 0; e <= p->n_in; e++)
     if (p->in[e] != NULL && !check_equal (p->in[e], first, error))
@@ -152,7 +157,7 @@ evo_materialize (EvoMergeContext *c, const EvoNode *node, guint t, EvoDtype dtyp
     EvoPrepared *first = first_source (p);
 
     done = check_equal (p, first, error) && copy_bytes (first, sink, data, error);
-  } else if (p->op == NULL && dtype == EVO_DTYPE_F64 && evo_store_get_tensor (p->store, p->stored)->dtype == EVO_DTYPE_F64) {
+  } else if (p->op == NULL && p->view == NULL && dtype == EVO_DTYPE_F64 && evo_store_get_tensor (p->store, p->stored)->dtype == EVO_DTYPE_F64) {
     done = copy_bytes (p, sink, data, error); /* narrower types come through fp32 as they were, and are looked at on the way */
   } else {
     done = materialize_float (c, p, dtype, sink, data, error);

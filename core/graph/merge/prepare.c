@@ -226,6 +226,8 @@ evo_prepared_free (EvoPrepared *p)
     return;
   for (guint i = 0; p->in != NULL && i <= p->n_in; i++)
     evo_prepared_free (p->in[i]);
+  if (p->view != NULL && p->view->free != NULL)
+    p->view->free (p->view_data);
   for (guint i = 0; p->in_params != NULL && i < p->n_in; i++)
     g_free (p->in_params[i]);
   g_free (p->in);

@@ -6,11 +6,18 @@
 
 #include "core/graph/merge/merge.h"
 
+/* A tensor that is made of others without an operator: read [first, first + n) from p->in[] and data, as fp32. */
+typedef struct {
+  gboolean (*read) (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GError **error);
+  void (*free) (gpointer data);   /* NULL: data is borrowed */
+} EvoView;
+
 struct EvoPrepared {
   EvoMergeContext *c;
   const EvoNode *node;
   const EvoLayoutTensor *layout;
-  const EvoMergeOp *op;         /* NULL: read from the store */
+  const EvoMergeOp *op;         /* NULL: read from the store, or */
+  const EvoView *view; gpointer view_data; /* a view of in[]; NULL: none */
   EvoStore *store; guint stored;
   EvoDtype round;               /* an inner node with a dtype rounds before it is read; NONE: no */
   EvoTensor tensor;

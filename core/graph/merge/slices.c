@@ -208,7 +208,8 @@ round_through (const EvoKernels *k, EvoDtype dtype, float *x, gsize n)
 gboolean
 evo_prepared_read (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GError **error)
 {
-  if (p->op == NULL ? !read_stored (p, p->store, p->stored, first, n, out, error) : !read_merge (p, thread, first, n, out, error))
+  if (p->view != NULL ? !p->view->read (p, thread, first, n, out, error)
+      : p->op == NULL ? !read_stored (p, p->store, p->stored, first, n, out, error) : !read_merge (p, thread, first, n, out, error))
     return FALSE;
   if (p->round == EVO_DTYPE_NONE || p->round == EVO_DTYPE_F32)
     return TRUE;

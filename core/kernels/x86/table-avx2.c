@@ -10,5 +10,5 @@ void
 evo_kernels_avx2 (EvoKernels *k)
 {
   k->isa = "avx2";
-  EVO_SLOTS (OVERRIDE)
+  EVO_ISA_SLOTS (OVERRIDE)
 }

@@ -10,5 +10,5 @@ void
 evo_kernels_avx512 (EvoKernels *k)
 {
   k->isa = "avx512";
-  EVO_SLOTS (OVERRIDE)
+  EVO_ISA_SLOTS (OVERRIDE)
 }

@@ -90,6 +90,17 @@ typedef struct {
   void (*attend_many) (float *y, size_t ldy, const float *q, size_t ldq, size_t n_q, size_t n_heads, const float *k, const float *v,
                        size_t ld, size_t n_keys, size_t step, size_t head_dim, double scale, void *scratch);
   size_t (*attend_scratch) (size_t n_q, size_t n_heads, size_t n_keys, size_t step, size_t head_dim); /* bytes, 64-byte aligned */
+
+  /* --- decompositions in double, row-major, by LAPACK and BLAS on one thread: the same bits on one machine type. work: the caller's, of
+   * the bytes the second slot says, 64-byte aligned. eigh and svd return 0, or what LAPACK reports: no convergence. */
+  /* a [n][n] symmetric = sum_i w_i a_i a_i^T: on return row i of a is the eigenvector of w[i], ascending (dsyevd) */
+  int (*eigh) (double *a, double *w, size_t n, void *work);
+  size_t (*eigh_work) (size_t n);
+  /* a [m][n] = u diag (s) vt, r = min (m, n): u [m][r], s [r] descending, vt [r][n]; a is lost (dgesdd) */
+  int (*svd) (double *a, size_t m, size_t n, double *u, double *s, double *vt, void *work);
+  size_t (*svd_work) (size_t m, size_t n);
+  /* c [m][n] = alpha op (a) op (b) + beta c, op (a) [m][k]; ta: a is stored transposed, [k][m]; tb likewise (dgemm) */
+  void (*gemm) (double *c, const double *a, int ta, const double *b, int tb, size_t m, size_t n, size_t k, double alpha, double beta);
 } EvoKernels;
 
 #ifdef __cplusplus
