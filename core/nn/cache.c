@@ -13,21 +13,25 @@ evo_cache_clear (EvoCache *c, EvoQueue *q)
   g_free (c->spare);
   c->k = c->v = NULL;
   c->spare = NULL;
-  c->n_slots = c->capacity = c->n_spare = 0;
+  c->n_slots = c->capacity = c->n_spare = c->n_floats = 0;
 }
 
 void
-evo_cache_reserve (EvoCache *c, EvoQueue *q, gsize n_slots, gsize capacity)
+evo_cache_reserve (EvoCache *c, EvoQueue *q, gsize n_layers, gsize n_slots, gsize capacity)
 {
-  if (n_slots > c->n_slots || capacity > c->capacity) {
-    gsize n = n_slots * c->n_layers * c->n_heads * capacity * c->head_dim;
+  gsize n = n_slots * n_layers * c->n_heads * capacity * c->head_dim;
 
+  if (n > c->n_floats) {
     evo_cache_clear (c, q);
     c->k = q->ops->buffer_new (q, n);
     c->v = q->ops->buffer_new (q, n);
+    c->n_floats = n;
+  }
+  if (n_layers != c->n_layers || n_slots > c->n_slots || capacity > c->capacity) {
+    c->n_layers = n_layers;
     c->n_slots = n_slots;
     c->capacity = capacity;
-    c->spare = g_new (guint32, n_slots);
+    c->spare = g_renew (guint32, c->spare, n_slots);
   }
   c->n_spare = n_slots;
   for (gsize i = 0; i < n_slots; i++)

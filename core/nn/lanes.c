@@ -13,12 +13,13 @@ enum {
 static const gsize ALONE_UP_TO = 32 << 20;         /* bytes of weights: larger ones should be read once for all threads */
 static const guint64 CACHE_LEAST = 256 << 20, CACHE_MOST = G_GUINT64_CONSTANT (8) << 30;
 
+/* Of n_held layers; s->n_layers, which may be another number, are the hops that a cache has. */
 static guint64
-n_weights (const EvoDecoderSpec *s)
+n_weights (const EvoDecoderSpec *s, gsize n_held)
 {
   guint64 hidden = (guint64) s->hidden, queries = (guint64) (s->n_heads * s->head_dim), keys = (guint64) (s->n_kv_heads * s->head_dim);
 
-  return (guint64) s->n_layers * hidden * (2 * queries + 2 * keys + 3 * (guint64) s->intermediate) + hidden * (guint64) s->vocab;
+  return n_held * hidden * (2 * queries + 2 * keys + 3 * (guint64) s->intermediate) + hidden * (guint64) s->vocab;
 }
 
 static guint64
@@ -29,9 +30,9 @@ slot_bytes (const EvoDecoderSpec *s, gsize positions)
 
 /* Caches of all lanes together; one request may need more. */
 static guint64
-cache_budget (const EvoDecoderSpec *s)
+cache_budget (const EvoDecoderSpec *s, gsize n_held)
 {
-  return CLAMP (n_weights (s) * 2 / 4, CACHE_LEAST, CACHE_MOST);
+  return CLAMP (n_weights (s, n_held) * 2 / 4, CACHE_LEAST, CACHE_MOST);
 }
 
 static gsize
@@ -48,9 +49,9 @@ lane_ready (EvoTextModel *m, EvoLane *lane, EvoPool *pool, gsize slots, gsize ro
   if (lane->queue == NULL) {
     lane->queue = evo_cpu_queue_new (m->k, pool);
     lane->pass.q = lane->queue;
-    lane->cache = (EvoCache){ .n_layers = (gsize) s->n_layers, .n_heads = (gsize) s->n_kv_heads, .head_dim = (gsize) s->head_dim };
+    lane->cache = (EvoCache){ .n_heads = (gsize) s->n_kv_heads, .head_dim = (gsize) s->head_dim };
   }
-  evo_cache_reserve (&lane->cache, lane->queue, slots, (plan->positions + 15) / 16 * 16);
+  evo_cache_reserve (&lane->cache, lane->queue, (gsize) s->n_layers, slots, (plan->positions + 15) / 16 * 16);
   evo_pass_reserve (&lane->pass, s, MAX (rows, slots), n_logits (s, plan->rows_each));
   evo_batch_reserve (&lane->batch, MAX (rows, slots));
   if (slots > lane->n_turns) {
@@ -65,8 +66,8 @@ evo_text_model_take_lanes (EvoTextModel *m, const EvoLanePlan *plan)
 {
   const EvoDecoderSpec *s = &m->decoder.spec;
   guint threads = evo_pool_get_n_threads (m->pool), n = 1;
-  guint64 each = slot_bytes (s, plan->positions), budget = cache_budget (s);
-  gboolean alone = n_weights (s) * 2 <= ALONE_UP_TO && (threads == 1 || (plan->n_requests > 1 && plan->batch != plan->rows_each));
+  guint64 each = slot_bytes (s, plan->positions), budget = cache_budget (s, m->decoder.n_held);
+  gboolean alone = n_weights (s, m->decoder.n_held) * 2 <= ALONE_UP_TO && (threads == 1 || (plan->n_requests > 1 && plan->batch != plan->rows_each));
   gsize most = plan->batch > 0 ? plan->batch : (gsize) MIN (budget / MAX (each, 1), G_MAXUINT32), slots;
 
   if (alone)
@@ -126,7 +127,7 @@ packed_bytes (guint64 rows, guint64 cols, EvoDtype dtype)
 }
 
 static guint64
-weight_bytes (const EvoDecoderSpec *s, EvoDtype dtype)
+weight_bytes (const EvoDecoderSpec *s, gsize n_held, EvoDtype dtype)
 {
   guint64 hidden = (guint64) s->hidden, queries = (guint64) (s->n_heads * s->head_dim), keys = (guint64) (s->n_kv_heads * s->head_dim);
   guint64 inner = (guint64) s->intermediate, vocab = (guint64) s->vocab;
@@ -134,7 +135,7 @@ weight_bytes (const EvoDecoderSpec *s, EvoDtype dtype)
                   2 * packed_bytes (inner, hidden, dtype) + packed_bytes (hidden, inner, dtype);
   guint64 vectors = 4 * (4 * evo_padded (hidden) + evo_padded (queries) + 2 * evo_padded (keys) + 2 * evo_padded (inner));
 
-  return (guint64) s->n_layers * (layer + vectors) + packed_bytes (vocab, hidden, dtype) + vocab * hidden * evo_dtype_size (dtype);
+  return n_held * (layer + vectors) + packed_bytes (vocab, hidden, dtype) + vocab * hidden * evo_dtype_size (dtype);
 }
 
 /* What the kernels' scratch takes: a few parts of the widest operand of a pass, for each thread. */
@@ -149,14 +150,20 @@ scratch_bytes (const EvoDecoderSpec *s, gsize rows, guint threads)
 guint64
 evo_text_model_estimate_bytes (const EvoDecoderSpec *s, EvoDtype weights, guint batch)
 {
+  return evo_text_model_estimate_path_bytes (s, (gsize) s->n_layers, weights, batch);
+}
+
+guint64
+evo_text_model_estimate_path_bytes (const EvoDecoderSpec *s, gsize n_held, EvoDtype weights, guint batch)
+{
   guint threads = g_get_num_processors ();
   guint64 slots = batch > 0 ? batch : 1, caches = slots * slot_bytes (s, (gsize) s->max_positions);
-  gboolean alone = n_weights (s) * 2 <= ALONE_UP_TO;
+  gboolean alone = n_weights (s, n_held) * 2 <= ALONE_UP_TO;
   gsize rows = MAX (alone ? ROWS_ALONE : ROWS_WIDE, batch);
   guint64 passes = evo_pass_bytes (s, rows, n_logits (s, 1)) + scratch_bytes (s, rows, 1);
 
   if (batch == 0)
-    caches = MAX (caches, cache_budget (s));
-  return weight_bytes (s, weights) + caches + (alone ? threads : 1) * passes + scratch_bytes (s, rows, threads) +
+    caches = MAX (caches, cache_budget (s, n_held));
+  return weight_bytes (s, n_held, weights) + caches + (alone ? threads : 1) * passes + scratch_bytes (s, rows, threads) +
          (guint64) (s->max_positions * s->head_dim) * 2 * sizeof (float);
 }

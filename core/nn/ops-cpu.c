@@ -163,36 +163,53 @@ take (EvoQueue *q, EvoView y, EvoView x, const guint32 *index, gsize n_rows, gsi
 static void
 norm_rows (const EvoCpuCall *c, gsize from, gsize to, guint thread)
 {
-  for (gsize r = from; r < to; r++)
-    c->q->k->rms_norm (c->y + r * c->y_stride, c->x + r * c->x_stride, c->w, c->scale, c->n);
+  float *x = c->out;
+
+  for (gsize r = from; r < to; r++) {
+    if (c->factor != 1)
+      c->q->k->scale (x + r * c->x_stride, c->factor, c->n);
+    c->q->k->rms_norm (c->y + r * c->y_stride, x + r * c->x_stride, c->w, c->scale, c->n);
+  }
 }
 
 static void
-rms_norm (EvoQueue *q, EvoView y, EvoView x, const EvoBuffer *w, double eps, gsize n_rows, gsize n)
+rms_norm (EvoQueue *q, EvoView y, EvoView x, double scale, const EvoBuffer *w, double eps, gsize n_rows, gsize n)
 {
   EvoCpuCall c = call_new (q, norm_rows, y, x, n);
 
+  c.out = evo_cpu_at (x);
+  c.factor = scale;
   c.w = w->x;
   c.scale = eps;
   evo_cpu_split (&c, n_rows, n_rows * n);
 }
 
 static void
-add_rows (const EvoCpuCall *c, gsize from, gsize to, guint thread)
+add_scaled (const EvoCpuCall *c, float *y, const float *x, gsize n)
 {
-  if (c->y_stride == c->n && c->x_stride == c->n) {
-    c->q->k->add (c->y + from * c->n, c->x + from * c->n, (to - from) * c->n);
-    return;
-  }
-  for (gsize r = from; r < to; r++)
-    c->q->k->add (c->y + r * c->y_stride, c->x + r * c->x_stride, c->n);
+  if (c->factor == 1)
+    c->q->k->add (y, x, n);
+  else
+    c->q->k->axpy (y, x, c->factor, n);
 }
 
 static void
-add (EvoQueue *q, EvoView y, EvoView x, gsize n_rows, gsize n)
+add_rows (const EvoCpuCall *c, gsize from, gsize to, guint thread)
+{
+  if (c->y_stride == c->n && c->x_stride == c->n) {
+    add_scaled (c, c->y + from * c->n, c->x + from * c->n, (to - from) * c->n);
+    return;
+  }
+  for (gsize r = from; r < to; r++)
+    add_scaled (c, c->y + r * c->y_stride, c->x + r * c->x_stride, c->n);
+}
+
+static void
+add (EvoQueue *q, EvoView y, EvoView x, double scale, gsize n_rows, gsize n)
 {
   EvoCpuCall c = call_new (q, add_rows, y, x, n);
 
+  c.factor = scale;
   evo_cpu_split (&c, n_rows, n_rows * n);
 }
 

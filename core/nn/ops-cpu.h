@@ -35,6 +35,7 @@ struct EvoCpuCall {
   const EvoCache *cache;
   const float *cos, *sin, *w;
   double scale;         /* of scores; eps of norms */
+  double factor;        /* of the row that is added or normed */
   const guint32 *index;
   gpointer out;
   gconstpointer table;

@@ -53,8 +53,9 @@ struct EvoOps {
   /* y[r] = W x[r] + bias, W the parts first .. first + n_parts - 1; part p's columns begin at the sum of the padded rows of those before it in
    * this range. bias: NULL, or laid out as the whole matrix's output. */
   void (*linear) (EvoQueue *q, EvoView y, EvoView x, gsize n_rows, const EvoMatrix *w, guint first, guint n_parts, const EvoBuffer *bias);
-  void (*rms_norm) (EvoQueue *q, EvoView y, EvoView x, const EvoBuffer *w, double eps, gsize n_rows, gsize n);
-  void (*add) (EvoQueue *q, EvoView y, EvoView x, gsize n_rows, gsize n);                     /* y += x */
+  /* x = scale x, y = norm of that; scale 1: x is left alone */
+  void (*rms_norm) (EvoQueue *q, EvoView y, EvoView x, double scale, const EvoBuffer *w, double eps, gsize n_rows, gsize n);
+  void (*add) (EvoQueue *q, EvoView y, EvoView x, double scale, gsize n_rows, gsize n);       /* y += scale x */
   void (*silu_mul) (EvoQueue *q, EvoView y, EvoView gate, EvoView up, gsize n_rows, gsize n); /* y = silu (gate) up */
   /* x [n_heads][head_dim] per row, turned by row tokens[r].position of cos and sin [positions][head_dim / 2] */
   void (*rope) (EvoQueue *q, EvoView x, const EvoBuffer *cos, const EvoBuffer *sin, const EvoToken *tokens, gsize n_rows, gsize n_heads,

@@ -10,9 +10,11 @@ typedef struct {
   EvoLanes lanes;
   guint32 *order;
   gint64 next;            /* atomic */
+  EvoPrefixRows rows;     /* of the texts in order, with `between` */
+  const EvoBetween *between; /* NULL: no hidden states are kept */
 } Job;
 
-typedef struct { EvoPrompt prompt; EvoScoring *s; gsize scored; double sum; gboolean is_greedy, fed; } Text;
+typedef struct { EvoPrompt prompt; EvoScoring *s; gsize at, scored; double sum; gboolean is_greedy, fed; } Text; /* at: in the job's order */
 
 typedef struct {
   Job *job;
@@ -31,11 +33,11 @@ text_at (const Run *r, gsize i)
 }
 
 static void
-begin (Run *r, EvoScoring *s)
+begin (Run *r, EvoScoring *s, gsize at)
 {
   Text *t = text_at (r, r->n_busy++);
 
-  *t = (Text){ .s = s, .is_greedy = TRUE };
+  *t = (Text){ .s = s, .at = at, .is_greedy = TRUE };
   /* the last token is predicted, never fed */
   t->prompt = (EvoPrompt){ .ids = s->ids, .n = s->n_ids - 1, .wanted_from = s->first - 1, .slot = evo_cache_take (&r->lane->cache) };
   evo_prompt_begin (&t->prompt, r->lane->turns, r->has_before ? &r->before : NULL);
@@ -54,7 +56,7 @@ admit (Run *r)
     if (i >= (gint64) job->n)
       return;
     if (job->requests[job->order[i]].n_ids > job->requests[job->order[i]].first)
-      begin (r, &job->requests[job->order[i]]);
+      begin (r, &job->requests[job->order[i]], (gsize) i);
   }
 }
 
@@ -97,15 +99,42 @@ drop_done (Run *r)
   }
 }
 
+/* Where the states of the batch's rows from `first` on come from, and where they go: each is left by the text it is the own of. */
+static void
+place_rows (Run *r, const Text *t, gsize first)
+{
+  const EvoPrefixRows *rows = &r->job->rows;
+  EvoLane *lane = r->lane;
+
+  for (gsize i = first; r->job->between != NULL && i < lane->batch.n; i++) {
+    gsize position = lane->batch.tokens[i].position;
+
+    lane->pass.from[i] = rows->rows[rows->first[t->at] + position];
+    lane->pass.to[i] = position >= rows->own[t->at] ? lane->pass.from[i] : G_MAXUINT32;
+  }
+}
+
+static void
+fill_batch (Run *r)
+{
+  EvoLane *lane = r->lane;
+
+  evo_batch_empty (&lane->batch);
+  for (gsize i = 0; i < r->n_busy && lane->batch.n < lane->batch.max; i++) {
+    gsize first = lane->batch.n;
+
+    text_at (r, i)->fed = evo_prompt_feed (&text_at (r, i)->prompt, lane->turns, &lane->batch, text_at (r, i));
+    place_rows (r, text_at (r, i), first);
+  }
+}
+
 static gboolean
 run_texts (Run *r, GError **error)
 {
   EvoLane *lane = r->lane;
 
   for (admit (r); r->n_busy > 0; admit (r)) {
-    evo_batch_empty (&lane->batch);
-    for (gsize i = 0; i < r->n_busy && lane->batch.n < lane->batch.max; i++)
-      text_at (r, i)->fed = evo_prompt_feed (&text_at (r, i)->prompt, lane->turns, &lane->batch, text_at (r, i));
+    fill_batch (r);
     evo_decoder_run (&r->job->m->decoder, &lane->pass, &lane->cache, &lane->batch);
     for (gsize first = 0, n; first < lane->pass.n_out; first += n) {
       n = MIN (lane->pass.max_logits, lane->pass.n_out - first);
@@ -125,9 +154,18 @@ run_lane (gpointer data, gint64 item, guint thread, GError **error)
   g_autofree Text *texts = g_new0 (Text, job->lanes.slots);
   g_autofree guint32 *best = g_new (guint32, lane->pass.max_logits);
   g_autofree double *log_sum = g_new (double, lane->pass.max_logits);
+  gsize n_rows = job->between == NULL ? 0 : lane->batch.max;
+  g_autofree guint32 *from = g_new (guint32, n_rows), *to = g_new (guint32, n_rows);
   Run r = { .job = job, .lane = lane, .texts = texts, .n_texts = job->lanes.slots, .best = best, .log_sum = log_sum };
+  gboolean good;
 
-  return run_texts (&r, error);
+  lane->pass.between = job->between;
+  lane->pass.from = from;
+  lane->pass.to = to;
+  good = run_texts (&r, error);
+  lane->pass.between = NULL;
+  lane->pass.from = lane->pass.to = NULL;
+  return good;
 }
 
 static gboolean
@@ -146,6 +184,27 @@ check_requests (const EvoTextModel *m, const EvoScoring *requests, gsize n, gsiz
                             m->decoder.spec.max_positions);
   }
   return TRUE;
+}
+
+/* With hidden states that earlier calls left, leaving some to later ones. */
+static gboolean
+run_between (Job *job, GError **error)
+{
+  g_autofree EvoPrefixText *texts = g_new (EvoPrefixText, job->n);
+  EvoTextModel *m = job->m;
+  gboolean good;
+
+  for (gsize i = 0; i < job->n; i++) {
+    const EvoScoring *s = &job->requests[job->order[i]];
+
+    texts[i] = (EvoPrefixText){ s->ids, s->n_ids > s->first ? s->n_ids - 1 : 0 };
+  }
+  evo_prefix_rows_init (&job->rows, texts, job->n);
+  job->between = evo_prefix_cache_begin (m->prefix, &job->rows, &m->decoder);
+  good = evo_text_model_run_lanes (m, &job->lanes, run_lane, job, error);
+  evo_prefix_cache_end (m->prefix, good);
+  evo_prefix_rows_clear (&job->rows);
+  return good;
 }
 
 gboolean
@@ -167,5 +226,5 @@ evo_text_model_score (EvoTextModel *m, EvoScoring *requests, gsize n, guint batc
   }
   job.order = order = evo_text_model_order (keys, n);
   job.lanes = evo_text_model_take_lanes (m, &plan);
-  return evo_text_model_run_lanes (m, &job.lanes, run_lane, &job, error);
+  return m->prefix != NULL ? run_between (&job, error) : evo_text_model_run_lanes (m, &job.lanes, run_lane, &job, error);
 }

@@ -5,6 +5,7 @@
 #define EVO_NN_TEXT_MODEL_PRIVATE_H
 
 #include "core/nn/decoder.h"
+#include "core/nn/prefix.h"
 #include "core/nn/text-model.h"
 
 /* What one stream of passes needs. Small models run one lane per thread, each with its own share of the requests; large ones run one lane
@@ -23,7 +24,10 @@ struct EvoTextModel {
   const EvoKernels *k;
   EvoPool *pool;
   EvoQueue *queue;                     /* of the weights */
-  guint8 *loaded;                      /* [n_layers + 1] [slots] what has been set */
+  guint8 *loaded;                      /* [n_held + 1] [slots] what has been set */
+  gboolean for_path;                   /* layers of several models */
+  EvoPrefixCache *prefix;              /* NULL: nothing is kept */
+  EvoPrefixStats prefix_before;        /* of caches that are gone */
   EvoLane wide;                        /* operations split over the pool */
   EvoLane *lanes;                      /* [n_threads] on one thread each */
 };

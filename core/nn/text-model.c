@@ -120,6 +120,8 @@ load (EvoTextModel *m, const Slot *slot, gint32 layer, EvoDtype dtype, gconstpoi
   } else {
     o->matrix_load (m->queue, to, slot->part, dtype, bytes);
   }
+  if (m->prefix != NULL)
+    evo_prefix_cache_empty (m->prefix);
   m->loaded[(gsize) (slot->in_layer ? layer + 1 : 0) * G_N_ELEMENTS (slots) + (gsize) (slot - slots)] = TRUE;
 }
 
@@ -138,9 +140,9 @@ evo_text_model_set_tensor (EvoTextModel *m, const EvoRole *role, const char *nam
   if (!is_used (s, slot))
     return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "\"%s\": config.json says that there are no such biases "
                           "(attention_bias, mlp_bias)", name);
-  if (slot->in_layer && (role->layer < 0 || role->layer >= s->n_layers))
-    return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "\"%s\": is of layer %d; config.json says there are %" G_GINT64_FORMAT
-                          " layers", name, role->layer, s->n_layers);
+  if (slot->in_layer && (role->layer < 0 || (gsize) role->layer >= m->decoder.n_held))
+    return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "\"%s\": is of layer %d; %s %" G_GSIZE_FORMAT " layers", name,
+                          role->layer, m->for_path ? "the models together have" : "config.json says there are", m->decoder.n_held);
   if (!check_shape (s, slot, name, dtype, n_dims, dims, error))
     return FALSE;
   load (m, slot, role->layer, dtype, bytes);
@@ -150,13 +152,13 @@ evo_text_model_set_tensor (EvoTextModel *m, const EvoRole *role, const char *nam
 gboolean
 evo_text_model_is_complete (const EvoTextModel *m, GError **error)
 {
-  for (gint64 l = 0; l <= m->decoder.spec.n_layers; l++)
+  for (gsize l = 0; l <= m->decoder.n_held; l++)
     for (gsize i = 0; i < G_N_ELEMENTS (slots); i++) {
-      if (slots[i].in_layer != (l > 0) || !is_used (&m->decoder.spec, &slots[i]) || m->loaded[(gsize) l * G_N_ELEMENTS (slots) + i])
+      if (slots[i].in_layer != (l > 0) || !is_used (&m->decoder.spec, &slots[i]) || m->loaded[l * G_N_ELEMENTS (slots) + i])
         continue;
       if (l == 0)
         return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_MISSING, "the model has no weight for \"%s\"", slots[i].name);
-      return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_MISSING, "layer %" G_GINT64_FORMAT " has no weight for \"%s\"", l - 1,
+      return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_MISSING, "layer %" G_GSIZE_FORMAT " has no weight for \"%s\"", l - 1,
                             slots[i].name);
     }
   return TRUE;
@@ -167,14 +169,24 @@ evo_text_model_is_complete (const EvoTextModel *m, GError **error)
 EvoTextModel *
 evo_text_model_new (const EvoDecoderSpec *spec, EvoTokenizer *tokenizer, const EvoKernels *k, EvoPool *pool)
 {
+  EvoTextModel *m = evo_text_model_new_for_path (spec, (gsize) spec->n_layers, tokenizer, k, pool);
+
+  m->for_path = FALSE;
+  return m;
+}
+
+EvoTextModel *
+evo_text_model_new_for_path (const EvoDecoderSpec *spec, gsize n_held, EvoTokenizer *tokenizer, const EvoKernels *k, EvoPool *pool)
+{
   EvoTextModel *m = g_new0 (EvoTextModel, 1);
 
   m->tokenizer = tokenizer == NULL ? NULL : evo_tokenizer_ref (tokenizer);
   m->k = k;
   m->pool = pool;
   m->queue = evo_cpu_queue_new (k, pool);
-  evo_decoder_init (&m->decoder, spec, m->queue);
-  m->loaded = g_new0 (guint8, (gsize) (spec->n_layers + 1) * G_N_ELEMENTS (slots));
+  m->for_path = TRUE;
+  evo_decoder_init (&m->decoder, spec, n_held, m->queue);
+  m->loaded = g_new0 (guint8, (n_held + 1) * G_N_ELEMENTS (slots));
   m->lanes = g_new0 (EvoLane, evo_pool_get_n_threads (pool));
   return m;
 }
@@ -200,6 +212,7 @@ evo_text_model_free (EvoTextModel *m)
   for (guint i = 0; i < evo_pool_get_n_threads (m->pool); i++)
     lane_clear (&m->lanes[i]);
   g_free (m->lanes);
+  evo_prefix_cache_free (m->prefix);
   evo_decoder_clear (&m->decoder, m->queue);
   evo_queue_free (m->queue);
   g_clear_pointer (&m->tokenizer, evo_tokenizer_unref);

@@ -57,8 +57,8 @@ fixture_remove (char *path)
   g_rmdir (owned);
 }
 
-void
-fixture_fill (EvoTextModel *m, EvoStore *store, EvoCheckpoint *checkpoint)
+static void
+fill (EvoTextModel *m, EvoStore *store, EvoCheckpoint *checkpoint, gint32 first, gboolean only_layers)
 {
   for (guint i = 0; i < evo_store_get_n_tensors (store); i++) {
     const EvoShape *s = evo_store_get_tensor (store, i);
@@ -66,9 +66,24 @@ fixture_fill (EvoTextModel *m, EvoStore *store, EvoCheckpoint *checkpoint)
     EvoRole role;
 
     fixture_llm ()->role (checkpoint, s->name, &role);
+    if (role.layer < 0 && only_layers)
+      continue;
+    role.layer += first;
     evo_text_model_set_tensor (m, &role, s->name, s->dtype, s->n_dims, s->dims, evo_store_peek (store, i), &error);
     g_assert_no_error (error);
   }
+}
+
+void
+fixture_fill (EvoTextModel *m, EvoStore *store, EvoCheckpoint *checkpoint)
+{
+  fill (m, store, checkpoint, 0, FALSE);
+}
+
+void
+fixture_add_layers (EvoTextModel *m, const Fixture *from, gint32 first)
+{
+  fill (m, from->store, from->checkpoint, first, TRUE);
 }
 
 void

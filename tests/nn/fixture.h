@@ -18,6 +18,7 @@ void fixture_open (Fixture *f, const char *directory, const char *config, gboole
 void fixture_clear (Fixture *f);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Fixture, fixture_clear)
 void fixture_fill (EvoTextModel *m, EvoStore *store, EvoCheckpoint *checkpoint);
+void fixture_add_layers (EvoTextModel *m, const Fixture *from, gint32 first); /* its layer 0 as layer `first`, and so on; nothing else */
 
 /* A directory with `config` as config.json and another directory's model.safetensors; removed with fixture_remove (frees path). */
 char *fixture_directory (const char *config, const char *model);

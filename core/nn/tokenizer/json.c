@@ -420,17 +420,12 @@ read_processors (EvoTokenizer *t, const EvoJson *v, GError **error)
 
 /* ------------------------------------------------------------------ the file */
 
-EvoTokenizer *
-evo_tokenizer_new_from_json_file (const char *path, GError **error)
+static EvoTokenizer *
+new_from_document (const EvoJsonDoc *doc, GError **error)
 {
-  g_autoptr (EvoJsonDoc) doc = evo_json_parse_file (path, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, EVO_STORE_ERROR_FORMAT, error);
-  g_autoptr (EvoTokenizer) t = NULL;
-  const EvoJson *root;
+  const EvoJson *root = evo_json_root (doc);
+  g_autoptr (EvoTokenizer) t = evo_tokenizer_new ();
 
-  if (doc == NULL)
-    return NULL;
-  root = evo_json_root (doc);
-  t = evo_tokenizer_new ();
   if (!read_model (t, root, error) || !evo_normalizers_read (evo_json_member (root, "normalizer"), t->normalizers, error) ||
       !evo_splitters_read (evo_json_member (root, "pre_tokenizer"), t->splitters, error) ||
       !evo_decoders_read (evo_json_member (root, "decoder"), t->decoders, error) ||
@@ -440,4 +435,20 @@ evo_tokenizer_new_from_json_file (const char *path, GError **error)
   evo_tokenizer_index_added (t);
   evo_tokenizer_count (t);
   return g_steal_pointer (&t);
+}
+
+EvoTokenizer *
+evo_tokenizer_new_from_json_file (const char *path, GError **error)
+{
+  g_autoptr (EvoJsonDoc) doc = evo_json_parse_file (path, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, EVO_STORE_ERROR_FORMAT, error);
+
+  return doc == NULL ? NULL : new_from_document (doc, error);
+}
+
+EvoTokenizer *
+evo_tokenizer_new_from_json_text (const char *text, gssize n, const char *path, GError **error)
+{
+  g_autoptr (EvoJsonDoc) doc = evo_json_parse (text, n, path, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, error);
+
+  return doc == NULL ? NULL : new_from_document (doc, error);
 }

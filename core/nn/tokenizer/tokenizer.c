@@ -141,6 +141,16 @@ evo_tokenizer_get_n_tokens (const EvoTokenizer *t)
   return t->n_tokens;
 }
 
+const char *
+evo_tokenizer_get_token (const EvoTokenizer *t, gint64 id, gsize *n)
+{
+  const EvoAddedToken *added = id < 0 || id > G_MAXINT32 ? NULL : evo_tokenizer_get_added (t, id);
+  EvoVocabText text = evo_vocab_get (&t->vocab, id);
+
+  *n = text.text != NULL ? text.n : added != NULL ? added->n : 0;
+  return text.text != NULL ? text.text : added != NULL ? added->text : NULL;
+}
+
 const EvoAddedToken *
 evo_tokenizer_get_added (const EvoTokenizer *t, gint64 id)
 {

@@ -17,6 +17,8 @@ enum { EVO_TOKENIZER_MAX_TEXT = 1 << 27 }; /* bytes of one text: 128 MiB; inside
  * file and place. */
 EvoTokenizer *evo_tokenizer_open (const char *directory, GError **error);
 EvoTokenizer *evo_tokenizer_new_from_json_file (const char *path, GError **error);
+/* The text of such a file; path: what messages call it. */
+EvoTokenizer *evo_tokenizer_new_from_json_text (const char *text, gssize n, const char *path, GError **error);
 EvoTokenizer *evo_tokenizer_new_from_spm_file (const char *path, gboolean add_bos, gboolean add_eos, GError **error);
 EvoTokenizer *evo_tokenizer_ref (EvoTokenizer *t);
 void evo_tokenizer_unref (EvoTokenizer *t);
@@ -24,6 +26,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoTokenizer, evo_tokenizer_unref)
 
 guint evo_tokenizer_get_n_tokens (const EvoTokenizer *t);          /* highest id + 1 */
 gint64 evo_tokenizer_find (const EvoTokenizer *t, const char *token); /* id, -1: none */
+const char *evo_tokenizer_get_token (const EvoTokenizer *t, gint64 id, gsize *n); /* NULL: no token has this id; ends after n bytes, without a NUL */
 /* Appends to ids (gint32). with_special: the tokenizer's own template (BOS, ...) around the text, once. Added tokens written out in the
  * text become their ids, as in the reference. Broken UTF-8 counts as U+FFFD. Thread-safe. */
 void evo_tokenizer_encode (const EvoTokenizer *t, const char *text, gsize n, gboolean with_special, GArray *ids);
