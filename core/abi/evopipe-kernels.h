@@ -101,6 +101,9 @@ typedef struct {
   size_t (*svd_work) (size_t m, size_t n);
   /* c [m][n] = alpha op (a) op (b) + beta c, op (a) [m][k]; ta: a is stored transposed, [k][m]; tb likewise (dgemm) */
   void (*gemm) (double *c, const double *a, int ta, const double *b, int tb, size_t m, size_t n, size_t k, double alpha, double beta);
+
+  /* --- a sum as those above: KL (softmax (a) + floor, softmax (b) + floor), natural logarithm, in double; finite a, b. work [3][n] */
+  double (*divergence) (const float *a, const float *b, double floor, size_t n, double *work);
 } EvoKernels;
 
 #ifdef __cplusplus

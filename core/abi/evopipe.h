@@ -125,7 +125,7 @@ enum {
   EVO_MERGE_TAKES_BASE = 8,    /* base optional */
   EVO_MERGE_MEASURE_FIXED = 16,/* sums and keys use no tunable parameter: kept for a whole search */
   EVO_MERGE_RANDOM = 32,       /* uses in_seed */
-  EVO_MERGE_SAME_KEYS = 64     /* keys are those of cut 0 whatever the cut: asked for once a slice */
+  EVO_MERGE_SAME_KEYS = 64     /* the cuts of an input have the same keys, and so have the fixed ones: asked for once a slice */
 };
 
 typedef struct {
@@ -164,10 +164,10 @@ typedef struct {
   guint32 min_inputs, max_inputs;  /* max 0: any number */
   guint32 n_passes, access, scope, flags, n_cuts_per_input, n_cuts_fixed;
   /* Where parameters decide: the scope for these (operator's and inputs') parameters; NULL: `scope`.
-   * TENSOR: one set of sums. ROW: measure, solve and merge are called row by row. COLUMN: calls see whole rows; sums and coef are
-   * [n_sums][n_cols]. MODEL: sums and cuts run over all tensors of the model, in output order, before the first merge. */
+   * TENSOR: one set of sums. ROW: measure, solve, keys and merge are called row by row, each with its row's coef; the rows' lie one after the
+   * other. COLUMN: calls see whole rows; sums and coef are [n_sums][n_cols]. MODEL: sums and cuts run over all tensors of the model, in output order, before the first merge. */
   guint32 (*scope_of) (const void *params);
-  /* All optional but merge. Order for a tensor: keys/rank -> cut; measure passes 0.. -> sums; solve -> coef; merge. */
+  /* All optional but merge. Order for a tensor: keys/rank -> cut (ROW: after the sums); measure passes 0.. -> sums; solve -> coef; merge. */
   guint32 (*n_sums) (const EvoMergeCall *c, guint pass);
   gboolean (*measure) (const EvoMergeCall *c, guint pass, double *sums, GError **error); /* of this slice; the host adds in index order */
   void (*keys) (const EvoMergeCall *c, guint cut, float *key);          /* [n], >= 0; cut = input * n_cuts_per_input + j, then the fixed */
@@ -274,7 +274,9 @@ typedef struct {
   void (*close) (gpointer self);
 } EvoEvaluatorOp;
 
-enum { EVO_EVALUATOR_BINARY = 1, /* item scores are 0 or 1: Wilson, McNemar */ EVO_EVALUATOR_SMALLER_IS_BETTER = 2 };
+/* BINARY: item scores are 0 or 1: Wilson, McNemar. COST: reads no data and asks nothing; the one item's values are the model's figures: hops,
+ * parameters, bytes of keys and values a token, operations a token. */
+enum { EVO_EVALUATOR_BINARY = 1, EVO_EVALUATOR_SMALLER_IS_BETTER = 2, EVO_EVALUATOR_COST = 4 };
 
 /* ------------------------------------------------------------------ declaring a plugin */
 

@@ -19,6 +19,7 @@ float *test_numbers (gsize n, guint32 seed, gboolean special);
 guint32 test_bits (float x);
 gboolean test_same (float a, float b); /* the same bits, or both NaN */
 
+void test_add_decompose (void);
 void test_add_merge (void);
 void test_add_nn (void);
 int test_bench (void);

@@ -86,6 +86,14 @@ static void run_to_bf16 (const EvoKernels *k, Call *c) { k->bf16_from_f32 (c->h,
 static void run_to_f16 (const EvoKernels *k, Call *c) { k->f16_from_f32 (c->h, c->a, c->n); }
 static void run_all_finite (const EvoKernels *k, Call *c) { c->sum = k->all_finite (c->a, c->n) + 2 * k->all_finite (c->y, c->n); }
 
+static void
+run_divergence (const EvoKernels *k, Call *c)
+{
+  g_autofree double *work = g_new (double, 3 * c->n + 1);
+
+  c->sum = k->divergence (c->a, c->b, 1e-8, c->n, work);
+}
+
 static const Slot slots[] = {
   { "zero", run_zero }, { "copy", run_copy }, { "scale", run_scale }, { "axpy", run_axpy }, { "axpy y += a y", run_axpy_self },
   { "axpy_diff", run_axpy_diff }, { "add", run_add }, { "sub", run_sub }, { "sub in place", run_sub_self }, { "mul", run_mul },
@@ -94,7 +102,8 @@ static const Slot slots[] = {
   { "keep_random density 1", run_keep_always }, { "keep_random density 0", run_keep_never }, { "keep_random NaN", run_keep_nan },
   { "keep_random between two", run_keep_exact }, { "elect", run_elect }, { "elect with votes", run_elect_voted }, { "elect without share", run_elect_alone }, { "sum", run_sum },
   { "sum_abs", run_sum_abs }, { "dot", run_dot }, { "dot_diff", run_dot_diff }, { "f32_from_bf16", run_from_bf16 },
-  { "f32_from_f16", run_from_f16 }, { "bf16_from_f32", run_to_bf16 }, { "f16_from_f32", run_to_f16 }, { "all_finite", run_all_finite }
+  { "f32_from_f16", run_from_f16 }, { "bf16_from_f32", run_to_bf16 }, { "f16_from_f32", run_to_f16 }, { "all_finite", run_all_finite },
+  { "divergence", run_divergence }
 };
 
 /* n elements that begin `offset` elements into a piece of memory which ends with them */

@@ -90,6 +90,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/kernels/tables", test_tables);
   g_test_add_func ("/kernels/numerics", test_numerics);
+  test_add_decompose ();
   test_add_merge ();
   test_add_nn ();
   return g_test_run ();

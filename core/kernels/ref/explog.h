@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * explog.h - exponentials and logarithms in plain arithmetic: the same bits on every CPU (see trig.h).
+ * explog.h - exponentials and logarithms in plain arithmetic: the same bits on every CPU, where those of libm,
+ * which has variants with FMA, differ.
  */
-#ifndef PLUGINS_MERGE_EXPLOG_H
-#define PLUGINS_MERGE_EXPLOG_H
+#ifndef EVO_KERNELS_EXPLOG_H
+#define EVO_KERNELS_EXPLOG_H
 
+#include <stdint.h>
 #include <string.h>
-
-#include "evopipe.h"
 
 /* e^x for x <= 0, within 4e-16 of itself; below -700 it is e^-700 (1e-304). x = k log 2 + r, |r| <= log (2) / 2, Taylor to r^13. No branches and
  * no calls, so that loops over it become vectors: k is rounded by adding 1.5 2^52, which leaves it in the lowest bits. */
@@ -15,7 +15,7 @@ explog_exp (double x)
 {
   const double high = 0x1.62e42feep-1, low = 0x1.a39ef35793c76p-33, big = 0x1.8p52; /* log 2; k high is exact */
   double t, k, r, sum;
-  guint64 bits;
+  uint64_t bits;
 
   x = x < -700 ? -700 : x;
   t = x * 0x1.71547652b82fep+0 + big;
@@ -40,7 +40,9 @@ explog_exp (double x)
   return sum * t;
 }
 
-/* 2 artanh s = log ((1 + s) / (1 - s)) for |s| <= 0.1716, to s^21 */
+#define EXPLOG_NEAR 0.1716 /* 3 - 2 sqrt 2: x = (1 + s) / (1 - s) in [sqrt (1/2), sqrt 2] */
+
+/* 2 artanh s = log ((1 + s) / (1 - s)) for |s| <= EXPLOG_NEAR, to s^21 */
 static inline double
 explog_ratio (double s)
 {
@@ -62,12 +64,12 @@ explog_ratio (double s)
 static inline double
 explog_log (double x)
 {
-  gint64 bits, k;
+  int64_t bits, k;
   double m;
 
   memcpy (&bits, &x, sizeof bits);
   k = (bits - 0x3fe6a09e667f3bcd) >> 52;
-  bits -= k * ((gint64) 1 << 52);
+  bits -= k * ((int64_t) 1 << 52);
   memcpy (&m, &bits, sizeof m);
   return explog_ratio ((m - 1) / (m + 1)) + (double) k * 0x1.62e42fefa39efp-1;
 }
