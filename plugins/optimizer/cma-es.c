@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
- * optimizer.cma-es - covariance matrix adaptation (Hansen & Ostermeier 2001; Hansen's tutorial, arXiv 1604.00772), with a box,
- * whole-number and categorical dimensions, and IPOP restarts (Auger & Hansen 2005).
+ * optimizer.cma-es - covariance matrix adaptation (Hansen & Ostermeier 2001; constants in cma.h), with a box, whole-number and categorical
+ * dimensions (margin.h, choices.h), and IPOP restarts (Auger & Hansen 2005).
  *
  * Trial 0 is the start point; it travels with the first generation and does not move the search. A point outside the box is drawn
  * again up to 100 times, then clipped. The update sees the step as it was drawn, and a generation with clipped points is ordered by the sum of
  * two ranks: by loss, and by how far outside a point was drawn. Were the clipped step shown instead, steps along a bound would look short,
  * sigma would collapse and the search end beside a best corner (seen: 1e-2 to 1e-3 of the range away from it; so: below 1e-9).
- * Steps of whole-number and categorical coordinates are stretched where they would no longer reach another value (a margin, after
- * Hamano et al. 2022).
  */
+#include "choices.h"
+#include "cma-draw.h"
 #include "cma-stop.h"
+#include "margin.h"
 
 typedef enum { AUTO, FULL, DIAGONAL } Covariance;
-enum { FULL_UP_TO = 512, FULL_AT_MOST = 8192, RESAMPLE = 100 };
+enum { FULL_UP_TO = 512, FULL_AT_MOST = 8192 }; /* C, its root and LAPACK's workspace are 4 n^2 doubles: 2 GiB */
 
 typedef struct {
   gint64 population, restarts;
   double sigma;
   guint32 covariance;
+  gboolean active;
 } CmaParams;
 
 static const EvoParam params[] = {
@@ -26,7 +28,8 @@ static const EvoParam params[] = {
               "First standard deviation, as a share of a gene's range (of its own unit where it has no bounds)."),
   EVO_INTEGER (CmaParams, restarts, 0, EVO_LIMITS (0, 12),
                "How often to begin again at a random place with twice the population, once the losses no longer move."),
-  EVO_CHOICE (CmaParams, covariance, AUTO, "Full matrix, or its diagonal only; auto: full up to 512 genes.", "auto", "full", "diagonal"),
+  EVO_CHOICE (CmaParams, covariance, AUTO, "Full matrix, or its diagonal only; auto: full up to 512 numeric genes.", "auto", "full", "diagonal"),
+  EVO_BOOL (CmaParams, active, FALSE, "Learn from the worse half of a generation too: fewer trials where genes differ much in effect."),
   EVO_PARAMS_END
 };
 
@@ -40,97 +43,104 @@ typedef struct {
 
 typedef struct {
   CmaParams params;
+  const EvoKernels *k;
   Space space;
   Cma cma;
+  Choices choices;
+  Draw draw;
   History history;
   Random random;
-  double *y;               /* [lambda][n] steps of this generation */
-  double *scale;           /* [n] what steps are stretched by this generation */
+  double *scale;           /* [n] what steps of whole numbers are stretched by */
+  guint *chosen;           /* [lambda][n_choices] of this generation */
   Candidate *candidates;   /* [lambda] */
-  double *v;               /* [n] */
   guint n_asked, n_told;
   gint64 n_restarts;
   gint64 start_trial;      /* trial that got the start point; -1: not yet asked */
   gboolean start_told, done;
 } Search;
 
-/* Stretches what is rounded or compared, so that another value stays within reach: a whole number's deviation is a fifth of a step at
- * least (1 % of the points leave the middle of a step), a choice's 1/2.3 of its distance to the leading choice (1 %). */
+static guint
+n_genes (const Space *s)
+{
+  return s->n + s->n_choices;
+}
+
+static gboolean
+is_diagonal (const CmaParams *p, const Space *s)
+{
+  return p->covariance == DIAGONAL || (p->covariance == AUTO && s->n > FULL_UP_TO);
+}
+
+/* A full covariance needs z and two sets of weighted rows beside the steps. */
+static gboolean
+fits (const CmaParams *p, const Space *s, double lambda)
+{
+  return lambda * n_genes (s) * (is_diagonal (p, s) ? 1 : 4) <= 1 << 27;
+}
+
 static void
-set_margins (Search *s)
+keep_margins (Search *s)
+{
+  double alpha = 1 / ((double) n_genes (&s->space) * s->cma.lambda);
+
+  for (guint i = 0; i < s->space.n; i++) {
+    const Coordinate *at = &s->space.at[i];
+
+    if (at->is_whole)
+      margin_correct (&s->space.dims[at->dim], at, alpha, s->cma.sigma * cma_deviation (&s->cma, i), &s->cma.mean[i], &s->scale[i]);
+  }
+}
+
+/* Where a run begins: the first at the start point, a restart anywhere in the box (beside the start where there is none). */
+static void
+choose_mean (Search *s, double *mean)
 {
   for (guint i = 0; i < s->space.n; i++) {
     const Coordinate *at = &s->space.at[i];
-    const EvoDim *d = &s->space.dims[at->dim];
-    double least = d->kind == EVO_DIM_INTEGER ? 0.2 / at->unit : 0;
 
-    if (d->kind == EVO_DIM_CHOICE) {
-      double lead = s->cma.mean[i];
-
-      for (guint j = 0; j < s->space.n; j++)
-        if (s->space.at[j].dim == at->dim)
-          lead = MAX (lead, s->cma.mean[j]);
-      least = (lead - s->cma.mean[i]) / 2.3;
-    }
-    s->scale[i] = MAX (1, least / (s->cma.sigma * cma_deviation (&s->cma, i)));
+    s->scale[i] = 1;
+    if (s->n_restarts == 0)
+      mean[i] = 0;
+    else if (isfinite (at->high - at->low))
+      mean[i] = at->low + (at->high - at->low) * random_uniform (&s->random);
+    else
+      mean[i] = CLAMP (s->params.sigma * random_normal (&s->random), at->low, at->high);
   }
 }
 
-/* v [n] = mean + sigma scale y, drawn until it lies in the box; the last draw is clipped. Returns how far outside it was. */
-static double
-draw (Search *s, double *y)
-{
-  Cma *c = &s->cma;
-  double outside = 1;
-
-  for (guint attempt = 0; outside > 0 && attempt <= RESAMPLE; attempt++) {
-    outside = 0;
-    cma_sample (c, &s->random, y);
-    for (guint i = 0; i < c->n; i++) {
-      double deviation = c->sigma * s->scale[i], v = c->mean[i] + deviation * y[i], far;
-
-      s->v[i] = CLAMP (v, s->space.at[i].low, s->space.at[i].high);
-      far = (v - s->v[i]) / (deviation * cma_deviation (c, i));
-      outside += far * far;
-    }
-  }
-  return outside;
-}
-
-/* Begins a run of CMA-ES: the first at the start point, a restart anywhere in the box (beside the start where there is none). */
 static void
 begin (Search *s, guint lambda)
 {
   guint n = s->space.n;
   g_autofree double *mean = g_new (double, n);
-  guint32 kind = s->params.covariance;
 
-  for (guint i = 0; i < n; i++) {
-    const Coordinate *at = &s->space.at[i];
-
-    mean[i] = at->mean;
-    if (s->n_restarts > 0)
-      mean[i] = isfinite (at->high - at->low) ? at->low + (at->high - at->low) * random_uniform (&s->random)
-                                              : CLAMP (s->params.sigma * random_normal (&s->random), at->low, at->high);
-  }
+  choose_mean (s, mean);
   cma_clear (&s->cma);
+  draw_clear (&s->draw);
   history_clear (&s->history);
-  cma_init (&s->cma, n, lambda, kind == DIAGONAL || (kind == AUTO && n > FULL_UP_TO), mean, s->params.sigma);
+  cma_init (&s->cma, s->k, n, lambda, is_diagonal (&s->params, &s->space), s->params.active, mean, s->params.sigma);
+  draw_init (&s->draw, &s->cma);
+  for (guint i = 0; i < n; i++)
+    if (!s->space.at[i].is_whole) {
+      s->draw.low[i] = s->space.at[i].low;
+      s->draw.high[i] = s->space.at[i].high;
+    }
   history_init (&s->history);
-  s->y = g_renew (double, s->y, (gsize) lambda * n);
+  choices_begin (&s->choices, &s->space, s->n_restarts == 0);
+  s->chosen = g_renew (guint, s->chosen, (gsize) lambda * s->choices.n);
   s->candidates = g_renew (Candidate, s->candidates, lambda);
   s->n_asked = s->n_told = 0;
-  set_margins (s);
+  keep_margins (s);
 }
 
 static gboolean
-check_size (const CmaParams *p, guint n, guint lambda, GError **error)
+check_size (const CmaParams *p, const Space *s, guint lambda, GError **error)
 {
-  if (p->covariance == FULL && n > FULL_AT_MOST)
-    return evo_fail (error, EVO_PLUGIN_ERROR_PARAM, "covariance: a full matrix of %u genes is too large; at most %d, or \"diagonal\"", n,
+  if (p->covariance == FULL && s->n > FULL_AT_MOST)
+    return evo_fail (error, EVO_PLUGIN_ERROR_PARAM, "covariance: a full matrix of %u genes is too large; at most %d, or \"diagonal\"", s->n,
                      FULL_AT_MOST);
-  if ((double) lambda * n > 1 << 27)
-    return evo_fail (error, EVO_PLUGIN_ERROR_PARAM, "population: %u candidates of %u genes are more than 1 GiB", lambda, n);
+  if (!fits (p, s, lambda))
+    return evo_fail (error, EVO_PLUGIN_ERROR_PARAM, "population: %u candidates of %u genes are more than 1 GiB", lambda, n_genes (s));
   return TRUE;
 }
 
@@ -140,12 +150,13 @@ cma_es_close (gpointer self)
   Search *s = self;
 
   cma_clear (&s->cma);
+  draw_clear (&s->draw);
+  choices_clear (&s->choices);
   history_clear (&s->history);
   space_clear (&s->space);
-  g_free (s->y);
   g_free (s->scale);
+  g_free (s->chosen);
   g_free (s->candidates);
-  g_free (s->v);
   g_free (s);
 }
 
@@ -164,21 +175,46 @@ cma_es_open (const EvoDim *dims, guint n_dims, guint n_objectives, const void *p
   if (!space_init (&space, dims, n_dims, p->sigma, error))
     return NULL;
   if (lambda == 0)
-    lambda = 4 + (guint) floor (3 * portable_log (MAX (space.n, 1)));
-  if (!check_size (p, space.n, lambda, error)) {
+    lambda = 4 + (guint) floor (3 * portable_log (MAX (n_genes (&space), 1)));
+  if (!check_size (p, &space, lambda, error)) {
     space_clear (&space);
     return NULL;
   }
   s = g_new0 (Search, 1);
   s->params = *p;
+  s->k = k;
   s->space = space;
   s->start_trial = -1;
-  s->scale = g_new (double, MAX (space.n, 1));
-  s->v = g_new (double, MAX (space.n, 1));
+  s->scale = g_new (double, space.n);
+  choices_init (&s->choices, &space);
   random_init (&s->random, seed);
-  if (space.n > 0)
+  if (n_genes (&space) > 0)
     begin (s, lambda);
   return s;
+}
+
+/* All of a generation at once: a product of matrices, not of a matrix and vectors. */
+static void
+draw (Search *s)
+{
+  draw_generation (&s->draw, &s->cma, &s->random);
+  for (guint i = 0; i < s->cma.lambda; i++)
+    choices_draw (&s->choices, &s->random, s->chosen + (gsize) i * s->choices.n);
+}
+
+/* x [n_dims]: candidate i of the generation */
+static void
+decode (const Search *s, guint i, double *x)
+{
+  const double *y = s->draw.y + (gsize) i * s->space.n;
+  const guint *chosen = s->chosen + (gsize) i * s->choices.n;
+
+  for (guint j = 0; j < s->space.n_dims; j++)
+    x[j] = s->space.dims[j].start;
+  for (guint j = 0; j < s->space.n; j++)
+    x[s->space.at[j].dim] = space_value (&s->space, &s->space.at[j], s->cma.mean[j] + s->cma.sigma * s->scale[j] * y[j]);
+  for (guint j = 0; j < s->choices.n; j++)
+    x[s->space.choices[j]] = chosen[j];
 }
 
 static EvoAsked
@@ -192,13 +228,14 @@ cma_es_ask (gpointer self, gint64 trial, double *x)
     s->start_trial = trial;
     return EVO_ASKED_GIVEN;
   }
-  if (s->done || s->space.n == 0)
+  if (s->done || n_genes (&s->space) == 0)
     return s->start_told ? EVO_ASKED_DONE : EVO_ASKED_WAIT;
   if (s->n_asked == s->cma.lambda)
     return EVO_ASKED_WAIT;
-  s->candidates[s->n_asked] = (Candidate){ .trial = trial, .outside = draw (s, s->y + (gsize) s->n_asked * s->cma.n) };
-  s->n_asked++;
-  space_decode (&s->space, s->v, x);
+  if (s->n_asked == 0)
+    draw (s);
+  s->candidates[s->n_asked] = (Candidate){ .trial = trial, .outside = s->draw.outside[s->n_asked] };
+  decode (s, s->n_asked++, x);
   return EVO_ASKED_GIVEN;
 }
 
@@ -267,18 +304,19 @@ learn (Search *s)
   is_flat = s->candidates[order[0]].loss == s->candidates[order[(guint) (0.7 * lambda)]].loss;
   add_places (s, order, by_outside, offsetof (Candidate, outside));
   g_qsort_with_data (order, (gint) lambda, sizeof (guint), by_rank, s->candidates);
-  ended = !cma_update (&s->cma, s->y, order, s->scale);
+  ended = !cma_update (&s->cma, s->draw.y, order, s->draw.length2, s->scale);
+  choices_update (&s->choices, s->cma.weight, s->cma.mu, order, s->chosen);
   if (is_flat && s->cma.sigma < 3 * s->params.sigma)  /* the step is too short to tell points apart (tutorial, B.3); to half the box */
     s->cma.sigma *= portable_exp (0.2 + s->cma.c_sigma / s->cma.d_sigma);
-  ended = ended || cma_is_exhausted (&s->cma, &s->space, s->params.sigma);
-  can_restart = s->n_restarts < s->params.restarts && (double) lambda * 2 * s->space.n <= 1 << 27;
-  if (can_restart && (ended || history_is_plateau (&s->history, s->space.n, lambda))) {
+  ended = ended || cma_is_exhausted (&s->cma, &s->space, s->scale, s->params.sigma);
+  can_restart = s->n_restarts < s->params.restarts && fits (&s->params, &s->space, 2.0 * lambda);
+  if (can_restart && (ended || history_is_plateau (&s->history, n_genes (&s->space), lambda))) {
     s->n_restarts++;
     begin (s, 2 * lambda);
   } else if (ended)
     s->done = TRUE;
   else
-    set_margins (s);
+    keep_margins (s);
 }
 
 static void
@@ -297,7 +335,7 @@ cma_es_tell (gpointer self, const double *x, const EvoOutcome *outcome)
     c->loss = outcome->failed || isnan (outcome->loss[0]) ? HUGE_VAL : outcome->loss[0];
     s->n_told++;
   }
-  if (s->space.n > 0 && s->n_told == s->cma.lambda)
+  if (n_genes (&s->space) > 0 && s->n_told == s->cma.lambda)
     learn (s);
 }
 

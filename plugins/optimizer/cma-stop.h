@@ -91,16 +91,17 @@ history_is_plateau (const History *h, guint n, guint lambda)
   return low == high || (MAX (high, h->worst_now) - low < 1e-12) || history_is_stagnant (h, n, lambda);
 }
 
-/* NoEffectAxis: a tenth of a standard deviation along one axis (another one each generation) does not change the mean. */
+/* A tenth of a standard deviation along one axis (another one each generation) does not change the mean: NoEffectAxis. scale [n]: what
+ * points are stretched by. */
 static inline gboolean
-cma_axis_has_no_effect (const Cma *s, const Space *space)
+cma_axis_has_no_effect (const Cma *s, const Space *space, const double *scale)
 {
   guint k = s->generation % s->n;
 
   for (guint i = 0; i < s->n; i++) {
     const Coordinate *at = &space->at[i];
-    double axis = s->diagonal ? i == k : s->axes[(gsize) k * s->n + i], step = 0.1 * s->sigma * s->width[k] * axis;
-    double start = space->dims[at->dim].kind == EVO_DIM_CHOICE ? 0 : space->dims[at->dim].start;
+    double axis = !s->diagonal ? s->root[(gsize) i * s->n + k] : i == k ? s->width[k] : 0, step = 0.1 * s->sigma * scale[i] * axis;
+    double start = space->dims[at->dim].start;
 
     if (start + at->unit * (s->mean[i] + step) != start + at->unit * s->mean[i])
       return FALSE;
@@ -108,27 +109,29 @@ cma_axis_has_no_effect (const Cma *s, const Space *space)
   return TRUE;
 }
 
-/* TolX, TolXUp, NoEffectAxis, NoEffectCoord, for dimensions that are not rounded; sigma0 as cma_init had it. */
+/* TolX and NoEffectCoord are of dimensions that are not rounded; TolXUp, NoEffectAxis of all. Steps that are nothing to no real dimension end
+ * where a double does. sigma0 as cma_init had it. */
 static inline gboolean
-cma_is_exhausted (const Cma *s, const Space *space, double sigma0)
+cma_is_exhausted (const Cma *s, const Space *space, const double *scale, double sigma0)
 {
   double widest = 0;
   gboolean no_effect = FALSE, all_tiny = TRUE, any_real = FALSE;
 
+  if (s->n == 0)
+    return FALSE;
   for (guint i = 0; i < s->n; i++) {
     const Coordinate *at = &space->at[i];
-    const EvoDim *d = &space->dims[at->dim];
-    double deviation = s->sigma * cma_deviation (s, i), here = d->start + at->unit * s->mean[i];
+    double deviation = s->sigma * cma_deviation (s, i), here = space->dims[at->dim].start + at->unit * s->mean[i];
 
     widest = MAX (widest, deviation);
-    if (d->kind != EVO_DIM_REAL)
+    if (at->is_whole)
       continue;
     any_real = TRUE;
     if (here + 0.2 * at->unit * deviation == here)
       no_effect = TRUE;
     all_tiny = all_tiny && deviation < 1e-12 * sigma0 && s->sigma * fabs (s->p_c[i]) < 1e-12 * sigma0;
   }
-  return no_effect || (any_real && all_tiny) || !(widest < 1e4 * sigma0) || cma_axis_has_no_effect (s, space);
+  return no_effect || (any_real && all_tiny) || !(widest < 1e4 * sigma0 && widest > 1e-100) || cma_axis_has_no_effect (s, space, scale);
 }
 
 #endif
