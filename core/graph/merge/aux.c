@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * aux.c - the files of a merge's TENSORS parameter: opened as stores, each tensor that is merged found in them, from headers alone.
+ * aux.c - the files of a merge's TENSORS parameter: opened as stores, each tensor that is merged found in them, from headers alone. Where the
+ * operator says a shape of its own (aux_shape), a tensor that a file lacks is the operator's concern.
  */
+#include <string.h>
+
 #include "core/base/error.h"
-#include "core/graph/layout.h"
+#include "core/graph/merge/prepared.h"
 
 static void
 unref_any (gpointer store)
@@ -18,6 +21,19 @@ tensors_param (const EvoMergeOp *op)
     if (p->flags & EVO_PARAM_TENSORS)
       return p;
   return NULL;
+}
+
+gboolean
+evo_aux_shape (const EvoMergeOp *op, const EvoTensor *t, EvoShape *out)
+{
+  gint64 dims[8] = { 0 };
+  guint32 n_dims = 0;
+
+  if (!op->aux_shape (t, dims, &n_dims) || n_dims > G_N_ELEMENTS (out->dims))
+    return FALSE;
+  *out = (EvoShape){ .dtype = EVO_DTYPE_F32, .n_dims = n_dims };
+  memcpy (out->dims, dims, n_dims * sizeof *dims);
+  return evo_shape_count (out);
 }
 
 /* The tensor of the file that belongs to `ours` of the input. */
@@ -43,6 +59,58 @@ check_tensor (const EvoEdge *e, const EvoParam *p, const EvoStore *store, const 
                         ours->name, evo_dtype_name (theirs->dtype), p->name, evo_store_get_path (store));
 }
 
+/* A tensor of the file for `name`, in the shape that the operator says. */
+static gboolean
+check_shaped (const EvoEdge *e, const EvoParam *p, const EvoStore *store, const char *name, const EvoShape *wanted, gboolean *found, GError **error)
+{
+  int at = evo_store_find (store, name);
+  const EvoShape *theirs = at < 0 ? NULL : evo_store_get_tensor (store, (guint) at);
+  g_autofree char *where = NULL, *a = NULL, *b = NULL;
+
+  if (theirs == NULL)
+    return TRUE;
+  *found = TRUE;
+  if (evo_shape_equal (theirs, wanted) && evo_dtype_is_float (theirs->dtype))
+    return TRUE;
+  where = evo_json_where (e->where);
+  a = evo_shape_text (theirs);
+  b = evo_shape_text (wanted);
+  if (!evo_shape_equal (theirs, wanted))
+    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: \"%s\" is %s in the %s file %s; for this tensor of %s it must "
+                          "be %s", where, name, a, p->name, evo_store_get_path (store), e->from->name, b);
+  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: \"%s\" is %s in the %s file %s; it must be floating point", where, name,
+                        evo_dtype_name (theirs->dtype), p->name, evo_store_get_path (store));
+}
+
+/* A file none of whose tensors is wanted has other names, and would do nothing. */
+static gboolean
+check_all_shaped (const EvoModels *m, const EvoNode *node, guint e, const EvoParam *p, const EvoStore *store, GError **error)
+{
+  const EvoLayout *l = evo_models_get_layout (m, node), *in = evo_models_get_layout (m, node->in[e].from);
+  const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
+  const char *example = NULL;
+  gboolean found = FALSE;
+  g_autofree char *where = NULL;
+
+  for (guint i = 0; i < l->n; i++) {
+    const char *name = in->tensors[l->tensors[i].from[e]].shape.name;
+    EvoTensor t;
+    EvoShape wanted;
+
+    evo_describe_tensor (&t, l, i);
+    if (!evo_dtype_is_float (l->tensors[i].shape.dtype) || !evo_aux_shape (op, &t, &wanted))
+      continue;
+    example = example == NULL ? name : example;
+    if (!check_shaped (&node->in[e], p, store, name, &wanted, &found, error))
+      return FALSE;
+  }
+  if (found || example == NULL)
+    return TRUE;
+  where = evo_json_where (node->in[e].where);
+  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: the %s file %s has none of the tensors of %s, not \"%s\" for one; they "
+                        "must have the same names", where, p->name, evo_store_get_path (store), node->in[e].from->name, example);
+}
+
 static EvoStore *
 open_one (const EvoModels *m, const EvoNode *node, guint e, const EvoParam *p, const char *path, GError **error)
 {
@@ -55,6 +123,8 @@ open_one (const EvoModels *m, const EvoNode *node, guint e, const EvoParam *p, c
     g_prefix_error (error, "%s: %s: ", where, p->name);
     return NULL;
   }
+  if (((const EvoMergeOp *) node->plugin->op)->aux_shape != NULL)
+    return check_all_shaped (m, node, e, p, store, error) ? g_steal_pointer (&store) : NULL;
   for (guint i = 0; i < l->n; i++)
     if (evo_dtype_is_float (l->tensors[i].shape.dtype) &&
         !check_tensor (&node->in[e], p, store, &in->tensors[l->tensors[i].from[e]].shape, error))
