@@ -82,7 +82,7 @@ check_version (const EvoJson *root, GError **error)
 static gboolean
 check_keys (const EvoJson *root, GError **error)
 {
-  static const char *const keys[] = { "evopipe", "title", "seed", "nodes", "save", "note", NULL };
+  static const char *const keys[] = { "evopipe", "title", "seed", "compat", "nodes", "save", "note", NULL };
 
   for (guint i = 0; i < evo_json_size (root); i++) {
     const EvoJson *v = evo_json_at (root, i);
@@ -106,6 +106,7 @@ read_head (EvoGraph *g, const EvoJson *root, const EvoGraphOptions *options, GEr
       (seed != NULL && !evo_read_whole (seed, 0, &x, error)) || (note != NULL && !evo_read_note (note, error)))
     return FALSE;
   g->seed = options != NULL && options->has_seed ? options->seed : (guint64) x;
+  g->truncate = options != NULL && options->truncate_embeddings;
   return TRUE;
 }
 
@@ -179,6 +180,12 @@ const char *
 evo_graph_get_folder (const EvoGraph *g)
 {
   return g->folder;
+}
+
+EvoRegistry *
+evo_graph_get_registry (const EvoGraph *graph)
+{
+  return graph->registry;
 }
 
 guint64

@@ -9,11 +9,14 @@
 #ifndef EVO_GRAPH_GRAPH_H
 #define EVO_GRAPH_GRAPH_H
 
+#include "core/graph/values/dtypes.h"
 #include "core/graph/values/value.h"
 #include "core/registry/registry.h"
 #include "core/tensor/dtype.h"
 
 typedef struct EvoNode EvoNode;
+typedef struct EvoVocabSpec EvoVocabSpec; /* vocab/vocab.h */
+typedef struct EvoPathGenes EvoPathGenes; /* path/evolve.h */
 typedef struct EvoGraph EvoGraph;
 
 typedef struct {
@@ -28,7 +31,7 @@ typedef struct {                /* evaluator nodes: what the host does for every
   const char *data, *format, *template_file; /* absolute paths; NULL: not given */
   const char *template_name;    /* as written */
   EvoStrings columns;
-  gboolean shuffle; gint64 sample, limit; /* 0: all */
+  gboolean shuffle; gint64 sample, skip, limit; /* sample, limit 0: all */
   guint32 language_test;        /* 0: fasttext, 1: script */
   EvoNode *against;             /* exam: NULL = the best-scoring model.* node */
 } EvoEvaluatorSpec;
@@ -47,6 +50,8 @@ typedef struct {                /* optimizer nodes */
   EvoNode **merges; guint n_merges; /* merge nodes between the target and sources or other searches: inputs before users */
 } EvoSearchSpec;
 
+typedef enum { EVO_SAVE_PLAIN, EVO_SAVE_SHARED } EvoSaveLayout; /* of a layer path: a layer for each hop, or each layer once (path/shared.h) */
+
 struct EvoNode {
   char *name;
   guint index;                  /* in the graph's topological order: inputs before users */
@@ -58,22 +63,29 @@ struct EvoNode {
   EvoValue **values;            /* [operator's params] numeric parameters of a merge; NULL: default. Others: unused */
   gpointer params;              /* params_size bytes: defaults, non-numeric parameters, and every scalar of other kinds */
   EvoValue **in_values;         /* merge: per-input parameters written in the node: every edge's value; NULL: none */
-  EvoDtype dtype;               /* NONE: not given */
+  EvoDtypes dtype;
+  EvoDtype compat;              /* merge: as mergekit does it, what it reads rounded to this; NONE: as evopipe does */
+  gboolean allow_nonfinite;     /* model: its NaN and infinities, and what comes of them, are let through */
   guint64 stream;               /* mix (seed of the node or pipeline, name); "masks": {"trial": N} mixes N + 1 in, as prepare.c does for a trial */
   gboolean masks_per_trial;
+  EvoPathGenes *path_genes;     /* merge.layer-path whose path or scales are searched; NULL: fixed, or no path */
   gboolean has_genes;           /* itself or, up to the next search, upstream */
   EvoNode *searched_by;         /* a search whose stage this node is in (the first), NULL: none */
+  EvoVocabSpec *vocab;          /* merge: "tokenizer"; NULL: embeddings are merged as they are */
+  const char *chat_template;    /* merge: a name, auto, or a template; NULL: that of the tokenizer's files */
   EvoEvaluatorSpec eval;
   EvoSearchSpec search;
   gboolean is_exam;             /* evaluator that no search consumes */
   const char *save_path;        /* as written in "save"; NULL: not saved */
-  EvoDtype save_dtype;
+  EvoDtypes save_dtype;
   guint64 save_shard_bytes;     /* 0: default */
+  guint32 save_layout;          /* EvoSaveLayout */
 };
 
 typedef struct {
   const char *const *sets;      /* NULL-terminated "NODE.PARAM=VALUE" (or NODE.EDGE.PARAM) */
   gboolean has_seed; guint64 seed;
+  gboolean truncate_embeddings; /* merges that say nothing of a tokenizer have the smallest number of rows among their inputs */
 } EvoGraphOptions;
 
 /* Reads, expands ${VAR} and --set, looks plugins up, binds parameters, orders nodes, finds searches and their genes and checks everything
@@ -88,6 +100,7 @@ const char *evo_graph_get_title (const EvoGraph *graph);         /* or the file'
 const char *evo_graph_get_name (const EvoGraph *graph);          /* the file's name without folder and .json */
 const char *evo_graph_get_folder (const EvoGraph *graph);
 guint64 evo_graph_get_seed (const EvoGraph *graph);
+EvoRegistry *evo_graph_get_registry (const EvoGraph *graph);     /* borrowed */
 guint evo_graph_get_n_nodes (const EvoGraph *graph);
 EvoNode *evo_graph_get (const EvoGraph *graph, guint i);         /* topological order */
 EvoNode *evo_graph_find (const EvoGraph *graph, const char *name); /* NULL: none */

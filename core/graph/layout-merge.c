@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/graph/layout.h"
+#include "core/graph/vocab/vocab.h"
 
 static int
 natural_order (gconstpointer a, gconstpointer b)
@@ -91,11 +92,11 @@ find_input (const Merging *g, guint e, const EvoEdge *edge, const EvoLayoutTenso
     return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: %s has no tensor \"%s\", %s has it", g->node->name,
                           edge->from->name, t->shape.name, g->reference->from->name);
   const EvoShape *a = &l->tensors[i].shape;
-  if (!evo_shape_equal (a, &t->shape)) {
+  if (!evo_shape_equal (a, &t->shape) && !evo_vocab_covers (g->node, t, a)) {
     g_autofree char *ours = evo_shape_text (&t->shape), *theirs = evo_shape_text (a);
 
-    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: \"%s\" is %s in %s and %s in %s; shapes must agree",
-                          g->node->name, t->shape.name, ours, g->reference->from->name, theirs, edge->from->name);
+    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: \"%s\" is %s in %s and %s in %s; %s", g->node->name,
+                          t->shape.name, ours, g->reference->from->name, theirs, edge->from->name, evo_vocab_advice (t, a));
   }
   gboolean is_float = evo_dtype_is_float (t->shape.dtype);
   if (evo_dtype_is_float (a->dtype) != is_float || (!is_float && a->dtype != t->shape.dtype))
@@ -148,8 +149,7 @@ add_tensor (const Merging *g, const EvoLayoutTensor *from)
   t->shape.name = g_strdup (from->shape.name);
   t->from = NULL;
   t->stored = -1;
-  if (g->node->dtype != EVO_DTYPE_NONE && evo_dtype_is_float (t->shape.dtype))
-    t->shape.dtype = g->node->dtype;
+  t->shape.dtype = evo_layout_dtype (t, &g->node->dtype);
 }
 
 /* An input whose own output matrix counts. */
@@ -172,12 +172,15 @@ fill_merge (const Merging *g, const EvoLayoutTensor *head, GError **error)
 
   g->out->tensors = g_new0 (EvoLayoutTensor, r->n + 1);
   g->out->n_layers = r->n_layers;
-  g->out->source = r->source;
+  evo_layout_inherit (g->out, r);
+  g->out->layers = g_memdup2 (r->layers, (gsize) MAX (r->n_layers, 0) * sizeof *r->layers);
   g->out->untied = r->untied || head != NULL || (is_tied (g->m, r) && find_role (r, EVO_ROLE_HEAD) >= 0 && has_untied (g));
   for (guint i = 0; i < r->n; i++)
     add_tensor (g, &r->tensors[i]);
   if (head != NULL)
     add_tensor (g, head);
+  if (!evo_vocab_layout (g->m, g->node, g->out, error))
+    return FALSE;
   evo_layout_order (g->out);
   for (guint i = 0; i < g->out->n; i++)
     if (!link_inputs (g, &g->out->tensors[i], error))

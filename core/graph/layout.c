@@ -7,13 +7,17 @@
 
 #include "core/base/error.h"
 #include "core/base/text.h"
+#include "core/graph/lora/lora.h"
 #include "core/graph/merge/merge.h"
+#include "core/graph/path/evolve.h"
+#include "core/graph/vocab/vocab.h"
 
 typedef struct {
   EvoLayout layout;      /* n = 0 for nodes that are no models */
   EvoStore *store;
   EvoCheckpoint *checkpoint;
   EvoStore **aux; guint n_aux; /* merge: [n_in], each may be NULL; NULL: the operator takes none */
+  EvoLora *lora;         /* model.lora: its adapter */
   const EvoModelOp *op;  /* NULL: no plugin claims it: it can be merged, not run */
 } Model;
 
@@ -25,14 +29,16 @@ struct EvoModels {
   guint n_nodes, n_genes;
 };
 
-static void
-layout_clear (EvoLayout *l)
+void
+evo_layout_clear (EvoLayout *l)
 {
   for (guint i = 0; i < l->n; i++) {
     g_free (l->tensors[i].shape.name);
     g_free (l->tensors[i].from);
   }
   g_clear_pointer (&l->tensors, g_free);
+  g_clear_pointer (&l->layers, g_free);
+  evo_layout_disinherit (l);
   l->n = 0;
 }
 
@@ -42,10 +48,11 @@ evo_models_free (EvoModels *m)
   if (m == NULL)
     return;
   for (guint i = 0; i < m->n_nodes; i++) {
-    layout_clear (&m->models[i].layout);
+    evo_layout_clear (&m->models[i].layout);
     for (guint e = 0; m->models[i].aux != NULL && e < m->models[i].n_aux; e++)
       g_clear_pointer (&m->models[i].aux[e], evo_store_unref);
     g_free (m->models[i].aux);
+    g_clear_pointer (&m->models[i].lora, evo_lora_free);
     g_clear_pointer (&m->models[i].checkpoint, evo_checkpoint_free);
     g_clear_pointer (&m->models[i].store, evo_store_unref);
   }
@@ -75,6 +82,15 @@ evo_models_get_layout (const EvoModels *m, const EvoNode *node)
   return &m->models[node->index].layout;
 }
 
+void
+evo_models_swap_layout (EvoModels *m, const EvoNode *node, EvoLayout *with)
+{
+  EvoLayout had = m->models[node->index].layout;
+
+  m->models[node->index].layout = *with;
+  *with = had;
+}
+
 EvoStore *
 evo_models_get_store (const EvoModels *m, const EvoNode *node)
 {
@@ -87,6 +103,12 @@ evo_models_get_aux (const EvoModels *m, const EvoNode *node, guint e)
   EvoStore **aux = m->models[node->index].aux;
 
   return aux == NULL ? NULL : aux[e];
+}
+
+const EvoLora *
+evo_models_get_lora (const EvoModels *m, const EvoNode *node)
+{
+  return m->models[node->index].lora;
 }
 
 char *
@@ -113,9 +135,9 @@ evo_models_get_n_layers (const EvoModels *m)
 }
 
 EvoDtype
-evo_layout_dtype (const EvoLayoutTensor *t, EvoDtype as)
+evo_layout_dtype (const EvoLayoutTensor *t, const EvoDtypes *as)
 {
-  return as != EVO_DTYPE_NONE && evo_dtype_is_float (t->shape.dtype) ? as : t->shape.dtype;
+  return evo_dtypes_at (as, t->shape.name, &t->role, t->shape.dtype);
 }
 
 /* ------------------------------------------------------------------ sources */
@@ -175,8 +197,7 @@ layout_source (Model *model, const EvoNode *node)
     t->shape = *shape;
     t->shape.name = g_strdup (shape->name);
     t->stored = (gint32) i;
-    if (node->dtype != EVO_DTYPE_NONE && evo_dtype_is_float (shape->dtype))
-      t->shape.dtype = node->dtype;
+    t->shape.dtype = evo_layout_dtype (t, &node->dtype);
     deepest = MAX (deepest, t->role.layer);
     l->n++;
   }
@@ -235,6 +256,16 @@ check_selectors (const EvoLayout *l, EvoValue *const *values, guint n, GError **
 }
 
 static gboolean
+check_dtypes (const EvoLayout *l, const EvoDtypes *d, GError **error)
+{
+  g_autoptr (GHashTable) used = g_hash_table_new (NULL, NULL);
+
+  for (guint i = 0; d->n > 0 && i < l->n; i++)
+    evo_dtypes_mark (d, l->tensors[i].shape.name, &l->tensors[i].role, used);
+  return evo_dtypes_check_used (d, used, error);
+}
+
+static gboolean
 check_values (const EvoModels *m, const EvoNode *node, GError **error)
 {
   const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
@@ -247,6 +278,15 @@ check_values (const EvoModels *m, const EvoNode *node, GError **error)
     if (!check_selectors (l, node->in[e].values, n_in, error))
       return FALSE;
   return TRUE;
+}
+
+/* All genes of a path at once, and again for each of them. */
+static gboolean
+bind_path (const EvoModels *m, const EvoNode *node, GError **error)
+{
+  g_autofree gint32 *n_layers = evo_path_dup_n_layers (node, m->n_layers);
+
+  return evo_path_genes_bind (node, n_layers, error);
 }
 
 static gboolean
@@ -264,7 +304,8 @@ bind_genes (EvoModels *m, GError **error)
 
       if (!g_hash_table_add (seen, gene))
         continue;
-      if (!evo_gene_bind (gene, m->n_layers[search->search.target->index], error))
+      if (gene->of_path != NULL ? !bind_path (m, gene->of_path, error)
+                                : !evo_gene_bind (gene, m->n_layers[search->search.target->index], error))
         return FALSE;
       gene->first = m->n_genes;
       m->n_genes += gene->n;
@@ -308,12 +349,14 @@ check_starts (const EvoModels *m, GError **error)
 }
 
 static double
-gene_start (const EvoGene *gene)
+gene_start (const EvoGene *gene, guint part)
 {
-  if (gene->is_choice)
-    return 0;
+  if (gene->starts != NULL)
+    return gene->starts[part];
   if (!isnan (gene->start))
     return gene->start;
+  if (gene->is_choice)
+    return 0;
   return gene->is_log ? sqrt (gene->low * gene->high) : (gene->low + gene->high) / 2;
 }
 
@@ -329,7 +372,7 @@ evo_models_new_vector (const EvoModels *m)
       const EvoGene *gene = search->search.genes[j];
 
       for (guint k = 0; k < gene->n; k++)
-        x[gene->first + k] = gene_start (gene);
+        x[gene->first + k] = gene_start (gene, k);
     }
   }
   return x;
@@ -345,14 +388,33 @@ layout_search (const EvoModels *m, const EvoNode *node, EvoLayout *out)
 
   *out = *target;
   out->tensors = g_memdup2 (target->tensors, MAX (target->n, 1) * sizeof *out->tensors);
+  out->layers = g_memdup2 (target->layers, (gsize) MAX (target->n_layers, 0) * sizeof *out->layers);
+  evo_layout_inherit (out, target);
   for (guint i = 0; i < out->n; i++) {
     EvoLayoutTensor *t = &out->tensors[i];
 
     t->shape.name = g_strdup (t->shape.name);
-    t->shape.dtype = evo_layout_dtype (t, node->save_dtype);
+    t->shape.dtype = evo_layout_dtype (t, &node->save_dtype);
     t->from = NULL;
     t->stored = -1;
   }
+}
+
+/* Tensors of a merge are those of its inputs, which a path that is still searched does not have yet. */
+static gboolean
+check_known (const EvoNode *node, GError **error)
+{
+  for (guint e = 0; node->kind == EVO_KIND_MERGE && e <= node->n_in; e++) {
+    const EvoEdge *edge = e < node->n_in ? &node->in[e] : &node->base;
+    g_autofree char *where = NULL;
+
+    if (edge->from == NULL || evo_node_model (edge->from)->path_genes == NULL)
+      continue;
+    where = evo_json_where (edge->where);
+    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: the layers of \"%s\" are searched, so how many there are is known only "
+                          "afterwards; merge what was found in a pipeline of its own", where, edge->from->name);
+  }
+  return TRUE;
 }
 
 static gboolean
@@ -361,17 +423,26 @@ layout_node (EvoModels *m, const EvoNode *node, GError **error)
   Model *model = &m->models[node->index];
 
   model->n_aux = node->n_in;
+  if (!check_known (node, error))
+    return FALSE;
   if (node->kind == EVO_KIND_MODEL) {
     if (!open_source (m, node, model, node_path (node), error))
       return FALSE;
     layout_source (model, node);
   } else if (node->kind == EVO_KIND_OPTIMIZER) {
     layout_search (m, node, &model->layout);
+  } else if (evo_node_is_path (node)) {
+    if (!evo_layout_path (m, node, &model->layout, error))
+      return FALSE;
   } else if (!evo_layout_merge (m, node, &model->layout, error) || !evo_aux_open (m, node, &model->aux, error)) {
     return FALSE;
+  } else if (((const EvoMergeOp *) node->plugin->op)->host == EVO_HOST_LORA) {
+    model->lora = evo_lora_open (&model->layout, node, error);
+    if (model->lora == NULL)
+      return FALSE;
   }
   m->n_layers[node->index] = evo_models_get_layout (m, node)->n_layers;
-  return TRUE;
+  return check_dtypes (&model->layout, &node->dtype, error) && check_dtypes (&model->layout, &node->save_dtype, error);
 }
 
 EvoModels *
@@ -403,6 +474,27 @@ evo_models_new (EvoGraph *graph, GError **error)
   return g_steal_pointer (&m);
 }
 
+/* The plugin of the files that a model is made of, at the end of its first inputs. */
+static const EvoModelOp *
+model_op (const EvoModels *m, const EvoNode *node)
+{
+  return (const EvoModelOp *) evo_models_get_layout (m, node)->source->plugin->op;
+}
+
+/* What a path search found has the layers that it found, whatever its target was laid out as. */
+static void
+layout_found (EvoModels *m, const EvoNode *search)
+{
+  Model *model = &m->models[search->index];
+  const EvoModelOp *op = model_op (m, evo_node_model (search));
+
+  model->op = op->claim (model->checkpoint) ? op : NULL;
+  evo_layout_clear (&model->layout);
+  model->layout = (EvoLayout){ 0 };
+  layout_source (model, search);
+  m->n_layers[search->index] = model->layout.n_layers;
+}
+
 gboolean
 evo_models_finish_search (EvoModels *m, const EvoNode *search, const char *path, GError **error)
 {
@@ -413,6 +505,10 @@ evo_models_finish_search (EvoModels *m, const EvoNode *search, const char *path,
   g_clear_pointer (&model->store, evo_store_unref);
   if (!open_source (m, search, model, path, error))
     return FALSE;
+  if (evo_node_model (search)->path_genes != NULL) {
+    layout_found (m, search);
+    return TRUE;
+  }
   for (guint i = 0; i < l->n; i++) {
     int at = evo_store_find (model->store, l->tensors[i].shape.name);
 
@@ -440,6 +536,9 @@ evo_models_get_decoder (const EvoModels *m, const EvoNode *node, EvoDecoderSpec 
   }
   if (l->untied)
     s.tied = FALSE;
+  if (l->layers != NULL)
+    s.n_layers = l->n_layers;
+  evo_vocab_fit_decoder (l, &s);
   *spec = s;
   return TRUE;
 }

@@ -15,19 +15,29 @@ typedef struct {
   EvoShape shape;        /* name and dtype of the model's own file */
   EvoRole role;
   gint64 model_first;    /* elements of the model before it */
-  gint32 *from;          /* merge: [n_in + 1] tensor of each input's layout, then of the base (-1: has no base) */
+  gint32 *from;          /* merge: [n_in + 1] tensor of each input's layout, then of the base (-1: none, or not needed) */
+  double factor;         /* layer path: what its numbers are multiplied by */
   gint32 stored;         /* source: index in the store */
 } EvoLayoutTensor;
+
+typedef struct { const EvoNode *source; gint32 layer; } EvoLayerOrigin; /* a layer of a model.* node */
 
 typedef struct {
   EvoLayoutTensor *tensors; guint n; /* in name order, natural: layer 2 before layer 10 */
   gint32 n_layers;
   gint64 n_elements;
   gboolean untied;       /* the output matrix was added: config must say tie_word_embeddings false */
-  const EvoNode *source; /* the model.* node whose configuration and tokenizer this model has */
+  const EvoNode *source; /* the model.* node whose configuration, and, without tokens, whose tokenizer this model has */
+  gint64 n_rows;         /* of its embeddings, where config.json says another number; 0: as it says */
+  struct EvoTokens *tokens; /* the vocabulary where "tokenizer" chose one, with its files; NULL: that of the source's folder */
+  GArray *moved;         /* gint32: tokens of config.json in it, -1: gone; NULL: all are where they were */
+  struct EvoGather *gather; /* merge: rows of its inputs by token; NULL: as they lie */
+  char *chat_template;   /* NULL: that of the files */
+  EvoLayerOrigin *layers; /* [n_layers] whose configuration each layer has, where a path put them in order; NULL: the source's own, in its order */
 } EvoLayout;
 
 typedef struct EvoModels EvoModels;
+typedef struct EvoLora EvoLora; /* lora/lora.h */
 
 /* Opens the headers of all sources and lays out every model node; binds the graph's genes to numbers of layers. */
 EvoModels *evo_models_new (EvoGraph *graph, GError **error);
@@ -39,6 +49,7 @@ const EvoLayout *evo_models_get_layout (const EvoModels *m, const EvoNode *node)
 EvoStore *evo_models_get_store (const EvoModels *m, const EvoNode *node);          /* model.*, or a finished search; else NULL */
 /* The file that input e of a merge names by the operator's TENSORS parameter; NULL: none. */
 EvoStore *evo_models_get_aux (const EvoModels *m, const EvoNode *node, guint e);
+const EvoLora *evo_models_get_lora (const EvoModels *m, const EvoNode *node);      /* the adapter of a model.lora node; NULL: it is none */
 /* Where the node's configuration and tokenizer files lie: its directory, or that of its file where config.json is there; NULL: nowhere. Owned. */
 char *evo_models_dup_folder (const EvoModels *m, const EvoNode *node);
 guint evo_models_get_n_genes (const EvoModels *m);                                  /* length of the graph-wide vector */
@@ -48,8 +59,10 @@ const gint32 *evo_models_get_n_layers (const EvoModels *m);                     
 gboolean evo_models_finish_search (EvoModels *m, const EvoNode *search, const char *path, GError **error);
 /* What a decoder needs to run the model; FALSE: its architecture cannot be run (says why, EVO_GRAPH_ERROR_PORT). */
 gboolean evo_models_get_decoder (const EvoModels *m, const EvoNode *node, EvoDecoderSpec *spec, GError **error);
-/* dtype a tensor of node has when node stands at the end of its stage: `as` (NONE: the layout's). Non-float tensors keep theirs. */
-EvoDtype evo_layout_dtype (const EvoLayoutTensor *t, EvoDtype as);
+/* dtype a tensor of node has when node stands at the end of its stage: `as` (NULL or not given: the layout's). Non-float tensors keep theirs. */
+EvoDtype evo_layout_dtype (const EvoLayoutTensor *t, const EvoDtypes *as);
+void evo_models_swap_layout (EvoModels *m, const EvoNode *node, EvoLayout *with); /* each gets what the other had */
+void evo_layout_clear (EvoLayout *l);  /* frees what it holds */
 /* --- layout-merge.c */
 void evo_layout_order (EvoLayout *l);  /* sorts the tensors by name and counts elements */
 /* Lays out a merge whose inputs are laid out. EVO_GRAPH_ERROR_SHAPE: a tensor is missing, extra, of another shape or kind. */

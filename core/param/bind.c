@@ -194,15 +194,16 @@ static gboolean
 bind_numbers (const EvoParam *p, gpointer object, const EvoJson *v, GPtrArray *arena, GError **error)
 {
   EvoParam each = *p;
-  guint n = evo_json_size (v);
+  gboolean is_one = evo_json_kind (v) == EVO_JSON_NUMBER;
+  guint n = is_one ? 1 : evo_json_size (v);
   double *items;
 
-  if (evo_json_kind (v) != EVO_JSON_ARRAY)
-    return refuse_type (p, v, "a list of numbers", error);
+  if (!is_one && evo_json_kind (v) != EVO_JSON_ARRAY)
+    return refuse_type (p, v, "a number or a list of numbers", error);
   each.type = EVO_TYPE_NUMBER;
   items = keep (arena, g_new0 (double, n + 1));
   for (guint i = 0; i < n; i++)
-    if (!number_from_json (&each, evo_json_at (v, i), &items[i], error))
+    if (!number_from_json (&each, is_one ? v : evo_json_at (v, i), &items[i], error))
       return FALSE;
   *(EvoNumbers *) ((char *) object + p->offset) = (EvoNumbers){ items, n };
   return TRUE;

@@ -156,7 +156,7 @@ evo_param_range_text (const EvoParam *p)
     return g_strdup ("a list of texts");
   case EVO_TYPE_NUMBERS:
     limits = limits_text (p, "");
-    return g_strconcat ("a list of numbers", *limits == '\0' ? "" : ", each ", limits, NULL);
+    return g_strconcat ("a number or a list of them", *limits == '\0' ? "" : ", each ", limits, NULL);
   default:
     g_return_val_if_reached (NULL);
   }

@@ -212,7 +212,7 @@ made_compute (const Made *m, const char *node, const char *tensor, EvoDtype dtyp
   const EvoNode *of = evo_graph_find (m->graph, node);
   guint t = made_find (m, node, tensor);
   const EvoLayoutTensor *l = &evo_models_get_layout (m->models, of)->tensors[t];
-  EvoDtype as = evo_layout_dtype (l, dtype);
+  EvoDtype as = evo_layout_dtype (l, &(EvoDtypes){ .all = dtype });
   Sink sink = { NULL, (gsize) l->shape.n * evo_dtype_size (as), 0 };
   g_autoptr (EvoPool) pool = evo_pool_new (how->threads);
   EvoMergeContext c;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/graph/merge/prepared.h"
 #include "core/kernels/kernels.h"
 #include "tests/graph/made.h"
 
@@ -147,6 +148,110 @@ test_bound (void)
                     evo_merge_bound (m.models, evo_graph_find (m.graph, "o"), 3) + 3 * EVO_SLICE * sizeof (float));
 }
 
+/* ------------------------------------------------------------------ files of other shapes */
+
+#define REGMEAN "'m': {'use': 'merge.regmean', 'in': [{'from': 'a', 'gram': 'ga'}, {'from': 'b', 'gram': 'gb'}]}"
+static const float grams[] = { 1, 0, 0, 3, 3, 0, 0, 1 };
+
+static void
+write_gram (const char *name, EvoDtype dtype, gint64 side, const float *values)
+{
+  made_model (name, &(MadeTensor){ "x", dtype, 2, { side, side }, values, NULL }, 1, NULL);
+}
+
+/* Weights x [3][2] with a Gram matrix, and a vector without. */
+static void
+write_layer (const char *name, const float *x, const float *v)
+{
+  const MadeTensor tensors[] = { { "x", EVO_DTYPE_F32, 2, { 3, 2 }, x, NULL }, { "v", EVO_DTYPE_F32, 1, { 3 }, v, NULL } };
+
+  made_model (name, tensors, 2, NULL);
+}
+
+static void
+test_shaped (void)
+{
+  const float a[] = { 2, 4, 20, 40, 1, 0 }, b[] = { 6, 8, 60, 80, 0, 1 }, expected[] = { 5, 5, 50, 50, 0.25, 0.25 };
+  g_auto (Made) m = { NULL };
+  g_autofree float *x = NULL, *v = NULL;
+
+  write_layer ("a", a, a);
+  write_layer ("b", b, b);
+  write_gram ("ga", EVO_DTYPE_F32, 2, grams);
+  write_gram ("gb", EVO_DTYPE_BF16, 2, grams + 4);
+  made_open_good (&m, AB REGMEAN);
+  x = made_floats (&m, "m", "x", &made_plainly);
+  v = made_floats (&m, "m", "v", &made_plainly);
+  for (guint j = 0; j < 6; j++)
+    g_assert_cmpfloat (fabs (x[j] - expected[j]), <=, 1e-7 * 50);
+  for (guint j = 0; j < 3; j++)
+    g_assert_cmpfloat (v[j], ==, (a[j] + b[j]) / 2);
+}
+
+static void
+test_shaped_misfits (void)
+{
+  const float a[] = { 2, 4, 20, 40, 1, 0 };
+  const GQuark g = EVO_GRAPH_ERROR;
+
+  write_layer ("a", a, a);
+  write_layer ("b", a, a);
+  write_gram ("ga", EVO_DTYPE_F32, 2, grams);
+  write_gram ("gb", EVO_DTYPE_F32, 3, NULL);
+  made_refused (AB REGMEAN, g, EVO_GRAPH_ERROR_SHAPE,
+                "p.json:1: /nodes/m/in/1: \"x\" is [3, 3] in the gram file gb; for this tensor of b it must be [2, 2]");
+  write_gram ("gb", EVO_DTYPE_I32, 2, NULL);
+  made_refused (AB REGMEAN, g, EVO_GRAPH_ERROR_SHAPE, "p.json:1: /nodes/m/in/1: \"x\" is I32 in the gram file gb; it must be floating point");
+  made_model ("gb", &(MadeTensor){ "y", EVO_DTYPE_F32, 2, { 2, 2 }, grams, NULL }, 1, NULL);
+  made_refused (AB REGMEAN, g, EVO_GRAPH_ERROR_SHAPE, "p.json:1: /nodes/m/in/1: the gram file gb has none of the tensors of b, not \"x\" for one; "
+                "they must have the same names");
+}
+
+/* One model's file may lack what another's has: that the operator says, where it merges. */
+static void
+test_shaped_partly (void)
+{
+  const float a[] = { 2, 4, 20, 40, 1, 0 };
+  const MadeTensor layer[] = { { "x", EVO_DTYPE_F32, 2, { 3, 2 }, a, NULL }, { "y", EVO_DTYPE_F32, 2, { 3, 2 }, a, NULL } },
+                   both[] = { { "x", EVO_DTYPE_F32, 2, { 2, 2 }, grams, NULL }, { "y", EVO_DTYPE_F32, 2, { 2, 2 }, grams, NULL } };
+  g_auto (Made) m = { NULL };
+  g_autoptr (GError) error = NULL;
+  g_autofree float *x = NULL;
+
+  made_model ("a", layer, 2, NULL);
+  made_model ("b", layer, 2, NULL);
+  made_model ("ga", both, 2, NULL);
+  write_gram ("gb", EVO_DTYPE_F32, 2, grams);
+  made_open_good (&m, AB REGMEAN);
+  x = made_floats (&m, "m", "x", &made_plainly);
+  for (guint j = 0; j < 6; j++)
+    g_assert_cmpfloat (x[j], ==, a[j]);
+  g_assert_null (made_compute (&m, "m", "y", EVO_DTYPE_NONE, &made_plainly, &error));
+  g_assert_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_FILE);
+  g_assert_nonnull (strstr (error->message, "input 1 has no Gram matrix of it"));
+}
+
+/* The bound: inputs and result once, as one thread computes the tensor, all of the files' matrices, the scratch; the other threads read slices. */
+static void
+test_shaped_bound (void)
+{
+  g_auto (Made) m = { NULL };
+  gsize slices = (gsize) 4 * EVO_SLICE * sizeof (float);
+
+  made_model ("a", &(MadeTensor){ "x", EVO_DTYPE_F32, 2, { 3, 300 }, NULL, NULL }, 1, NULL);
+  made_model ("ga", &(MadeTensor){ "x", EVO_DTYPE_F32, 2, { 300, 300 }, NULL, NULL }, 1, NULL);
+  made_open_good (&m, A "'m': {'use': 'merge.regmean', 'in': [{'from': 'a', 'gram': 'ga'}]}");
+  const EvoNode *node = evo_graph_find (m.graph, "m");
+  const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
+  EvoTensor t;
+  EvoShape gram;
+
+  evo_describe_tensor (&t, evo_models_get_layout (m.models, node), 0);
+  g_assert_true (evo_aux_shape (op, &t, &gram));
+  g_assert_cmpint (gram.n, ==, 300 * 300);
+  g_assert_cmpuint (evo_merge_bound (m.models, node, 3), ==, (900 * 5 + 900 + 300 * 300) * sizeof (float) + op->scratch_bytes (&t, 1, 900) + 3 * slices);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -160,6 +265,10 @@ main (int argc, char **argv)
   g_test_add_func ("/aux/none", test_none);
   g_test_add_func ("/aux/tied", test_tied);
   g_test_add_func ("/aux/bound", test_bound);
+  g_test_add_func ("/aux/shaped", test_shaped);
+  g_test_add_func ("/aux/shaped-misfits", test_shaped_misfits);
+  g_test_add_func ("/aux/shaped-partly", test_shaped_partly);
+  g_test_add_func ("/aux/shaped-bound", test_shaped_bound);
   status = g_test_run ();
   made_end ();
   return status;

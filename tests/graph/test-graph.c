@@ -188,7 +188,7 @@ test_values (void)
   g_assert_cmpstr (*(char **) bound (x, x->params, "table"), ==, "/home/t.bin");
   g_assert_true (curve->n == 2 && curve->items[1] == 2.5 && tags->n == 1);
   g_assert_cmpstr (tags->items[0], ==, "u");
-  g_assert_cmpint (x->dtype, ==, EVO_DTYPE_F16);
+  g_assert_cmpint (x->dtype.all, ==, EVO_DTYPE_F16);
   g_assert_true (x->base.from == a && x->n_in == 3 && x->in[2].from == a && x->in[2].occurrence == 1 && x->in[1].occurrence == 0);
   g_assert_cmpfloat (values[param (x, "rank") - x->plugin->op->params]->scalar, ==, 8);
   g_assert_cmpint (*(gint64 *) bound (x, x->params, "rank"), ==, 8);
@@ -314,7 +314,7 @@ test_saves (void)
 
   g_assert_cmpstr (a->save_path, ==, "out/a");
   g_assert_cmpstr (b->save_path, ==, "out/b");
-  g_assert_true (a->save_dtype == EVO_DTYPE_NONE && a->save_shard_bytes == 0 && b->save_dtype == EVO_DTYPE_F32 && b->save_shard_bytes == 1500000000);
+  g_assert_true (a->save_dtype.all == EVO_DTYPE_NONE && a->save_shard_bytes == 0 && b->save_dtype.all == EVO_DTYPE_F32 && b->save_shard_bytes == 1500000000);
   g_assert_null (evo_graph_get_warnings (g)[0]);
 }
 
@@ -566,8 +566,8 @@ test_recipe_of_odd (void)
   r = read_good (recipe);
   mix = evo_graph_find (r, "mix");
   g_assert_cmpuint (mix->stream, ==, evo_random_mix (old->stream, 42));
-  g_assert_true (mix->dtype == EVO_DTYPE_BF16 && mix->base.from == evo_graph_find (r, "b") && !mix->has_genes);
-  g_assert_true (mix->save_dtype == EVO_DTYPE_F16 && mix->save_shard_bytes == 5000);
+  g_assert_true (mix->dtype.all == EVO_DTYPE_BF16 && mix->base.from == evo_graph_find (r, "b") && !mix->has_genes);
+  g_assert_true (mix->save_dtype.all == EVO_DTYPE_F16 && mix->save_shard_bytes == 5000);
   g_assert_cmpstr (*(char **) bound (mix, mix->params, "table"), ==, "/home/t");
   g_assert_cmpstr (((EvoStrings *) bound (mix, mix->params, "tags"))->items[0], ==, "${u");
   g_assert_cmpfloat (((EvoNumbers *) bound (mix, mix->params, "curve"))->items[0], ==, 0.1);

@@ -245,7 +245,11 @@ test_choice (void)
   g_autofree char *of_shuffled = numbers ((EvoDataOptions){ .shuffle = TRUE, .sample = 5, .seed = 1 });
 
   g_assert_cmpstr (all, ==, "0123456789");
+  g_autofree char *later = numbers ((EvoDataOptions){ .skip = 7 }), *middle = numbers ((EvoDataOptions){ .skip = 2, .limit = 3 });
+
   g_assert_cmpstr (three, ==, "012");
+  g_assert_cmpstr (later, ==, "789");
+  g_assert_cmpstr (middle, ==, "234");
   g_assert_cmpstr (shuffled, ==, "6385210497"); /* pinned: a run must be the same tomorrow */
   g_assert_cmpstr (other, !=, shuffled);
   g_assert_true (strncmp (few, shuffled, 4) == 0 && strlen (few) == 4);
@@ -283,6 +287,17 @@ test_too_large_sample (void)
   g_autoptr (GError) error = NULL;
 
   g_assert_null (evo_data_open (path, &(EvoDataOptions){ .sample = 2 }, &error));
+  g_assert_cmpstr (error->message, ==, wanted);
+  g_assert_error (error, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE);
+}
+
+static void
+test_too_far_a_skip (void)
+{
+  g_autofree char *path = write_file ("s.csv", "q\nx\n", -1), *wanted = g_strconcat (path, ": has 1 rows; \"skip\" 1 leaves none", NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (evo_data_open (path, &(EvoDataOptions){ .skip = 1 }, &error));
   g_assert_cmpstr (error->message, ==, wanted);
   g_assert_error (error, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE);
 }
@@ -421,6 +436,7 @@ main (int argc, char **argv)
   g_test_add_func ("/rows/choice", test_choice);
   g_test_add_func ("/rows/fair", test_fair);
   g_test_add_func ("/rows/too-large-sample", test_too_large_sample);
+  g_test_add_func ("/rows/too far a skip", test_too_far_a_skip);
   g_test_add_func ("/rows/templates", test_templates);
   g_test_add_func ("/rows/broken-templates", test_broken_templates);
   g_test_add_func ("/rows/installed", test_installed);

@@ -64,7 +64,7 @@ static char *
 save_good (const Made *m, const char *node, const char *name, EvoDtype dtype, guint64 shard)
 {
   char *path = made_path (name);
-  EvoSaveOptions o = { .path = path, .dtype = dtype, .shard_bytes = shard };
+  EvoSaveOptions o = { .path = path, .dtype = &(EvoDtypes){ .all = dtype }, .shard_bytes = shard };
   g_autoptr (GError) error = NULL;
 
   save (m, node, &o, &error);
@@ -272,7 +272,7 @@ test_replace (void)
 {
   g_auto (Made) m = { NULL };
   g_autofree char *path = NULL, *before = NULL, *kept = NULL, *after = NULL, *inside = NULL;
-  EvoSaveOptions o = { .replace = TRUE, .dtype = EVO_DTYPE_F16 };
+  EvoSaveOptions o = { .replace = TRUE, .dtype = &(EvoDtypes){ .all = EVO_DTYPE_F16 } };
   g_autoptr (GError) error = NULL;
 
   made_open_good (&m, MERGED);

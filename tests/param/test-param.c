@@ -160,7 +160,7 @@ static const struct { const char *name, *value; gint code; const char *message; 
   { "file", "\"\"", EVO_PARAM_ERROR_RANGE, "x.json:2: /file: needs the name of a file, not an empty string" },
   { "words", "\"x\"", EVO_PARAM_ERROR_TYPE, "x.json:2: /words: needs a list of strings, not a string" },
   { "words", "[\"x\",\n 3]", EVO_PARAM_ERROR_TYPE, "x.json:3: /words/1: needs a string, not a number" },
-  { "numbers", "1", EVO_PARAM_ERROR_TYPE, "x.json:2: /numbers: needs a list of numbers, not a number" },
+  { "numbers", "\"1\"", EVO_PARAM_ERROR_TYPE, "x.json:2: /numbers: needs a number or a list of numbers, not a string" },
   { "numbers", "[1, \"2\"]", EVO_PARAM_ERROR_TYPE, "x.json:2: /numbers/1: needs a number, not a string" },
   { "shares", "[0, 1, 2]", EVO_PARAM_ERROR_RANGE, "x.json:2: /shares/2: 2 is outside 0 ... 1" },
 };
@@ -212,7 +212,7 @@ test_texts (void)
     { "share", "number", "0 ... 1", "0.5" }, { "free", "number", "any number", "-2" }, { "low", "number", "at least 0", "1" },
     { "high", "number", "at most 0.25", "0" }, { "count", "integer", "1 ... 64", "16" }, { "any_count", "integer", "any whole number", "0" },
     { "word", "string", "any text", "hello" }, { "file", "file", "a file", "none" }, { "words", "strings", "a list of texts", "none" },
-    { "numbers", "numbers", "a list of numbers", "none" }, { "shares", "numbers", "a list of numbers, each 0 ... 1", "none" },
+    { "numbers", "numbers", "a number or a list of them", "none" }, { "shares", "numbers", "a number or a list of them, each 0 ... 1", "none" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {

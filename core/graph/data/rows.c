@@ -206,7 +206,14 @@ choose (const EvoData *d, const EvoDataOptions *o, gint64 *n_chosen, GError **er
       order[i] = order[drawn[i]]; /* drawn[i] >= i: nothing is overwritten before it is read */
     n = o->sample;
   }
-  *n_chosen = o->limit > 0 ? MIN (n, o->limit) : n;
+  if (o->skip > 0 && o->skip >= n) {
+    g_free (order);
+    evo_set_error (error, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s: has %" G_GINT64_FORMAT " rows; \"skip\" %" G_GINT64_FORMAT " leaves none",
+                   d->path, n, o->skip);
+    return NULL;
+  }
+  memmove (order, order + o->skip, (gsize) (n - o->skip) * sizeof *order);
+  *n_chosen = o->limit > 0 ? MIN (n - o->skip, o->limit) : n - o->skip;
   return order;
 }
 

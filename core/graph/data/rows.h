@@ -13,8 +13,8 @@ typedef struct {
                             row) or "text" (all of it is one), both with one field, "text" */
   EvoStrings columns;    /* names of a headerless tsv or csv file's columns; n = 0: the first line names them */
   gboolean shuffle;      /* first, by `seed` */
-  gint64 sample, limit;  /* then `sample` rows drawn without replacement by `seed`, kept in order; then the first `limit`; 0: all.
-                            EVO_PARAM_ERROR_RANGE: fewer rows than `sample` */
+  gint64 sample, skip, limit; /* then `sample` rows drawn without replacement by `seed`, kept in order (0: all); then the first `skip` are passed
+                            over; then the first `limit` (0: all). EVO_PARAM_ERROR_RANGE: fewer rows than `sample`, none left after `skip` */
   guint64 seed;
 } EvoDataOptions;
 

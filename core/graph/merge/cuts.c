@@ -16,6 +16,7 @@ typedef struct {
   gint64 *first_slice;            /* [n_ps + 1] */
   gint64 *rank, *above, *equal;   /* [n_cuts]: wanted; keys above the cut; keys equal to it */
   guint32 *prefix, *cut;          /* [n_cuts] upper 16 bits; whole pattern */
+  guint32 *same;                  /* [n_cuts] the first wanted cut of the same keys, whose first pass counts for all of them */
   guint64 **count;                /* [n_threads] [n_cuts][BINS]; a thread that took no slice of a pass has counted nothing */
   gboolean *counts;               /* [n_threads] this thread took a slice of this pass */
   float **keys;                   /* [n_threads] [slice] */
@@ -51,21 +52,41 @@ tensor_of_slice (const Select *s, gint64 item)
   return a;
 }
 
+/* key [call->n]: of the cut; row by row where each row has coefficients of its own. */
+static void
+make_keys (EvoPrepared *p, const EvoMergeCall *call, guint cut, float *key)
+{
+  gsize n_cols = (gsize) p->tensor.n_cols;
+  const float **in = g_newa (const float *, p->n_in + 1), **aux = g_newa (const float *, p->n_in + 1);
+
+  if (p->scope != EVO_OVER_ROW) {
+    p->op->keys (call, cut, key);
+    return;
+  }
+  for (gsize r = 0; r < call->n / n_cols; r++) {
+    EvoMergeCall row;
+
+    evo_prepared_row (p, call, r, in, aux, &row);
+    row.coef = p->coef == NULL ? NULL : p->coef + (gsize) (row.first / p->tensor.n_cols) * p->n_coef;
+    p->op->keys (&row, cut, key + r * n_cols);
+  }
+}
+
 static void
 select_keys (Select *s, EvoPrepared *p, gint64 item, guint thread, const EvoMergeCall *call)
 {
+  guint made = s->n_cuts;
+
   if (s->low < 2 && !s->counts[thread]) {
     memset (s->count[thread], 0, (gsize) s->n_cuts * BINS * sizeof (guint64));
     s->counts[thread] = TRUE;
   }
-  gboolean made = FALSE, same = (p->op->flags & EVO_MERGE_SAME_KEYS) != 0;
-
   for (guint j = 0; j < s->n_cuts; j++) {
-    if (s->rank[j] <= 0 || (s->low == 2 && s->above[j] + s->equal[j] == s->rank[j]))
+    if (s->rank[j] <= 0 || (s->low == 2 && s->above[j] + s->equal[j] == s->rank[j]) || (s->low == 0 && s->same[j] != j))
       continue;
-    if (!made || !same)
-      p->op->keys (call, j, s->keys[thread]);
-    made = TRUE;
+    if (made != s->same[j])
+      make_keys (p, call, j, s->keys[thread]);
+    made = s->same[j];
     if (s->low == 2)
       count_ties (s, item, j, s->keys[thread], call->n);
     else
@@ -97,7 +118,7 @@ sum_bins (const Select *s, guint j, guint threads, guint32 b, guint32 n)
   guint64 sum = 0;
 
   for (guint i = 0; i < threads; i++) {
-    const guint64 *count = s->count[i] + (gsize) j * BINS + b;
+    const guint64 *count = s->count[i] + (gsize) (s->low == 0 ? s->same[j] : j) * BINS + b;
 
     for (guint32 k = 0; s->counts[i] && k < n; k++)
       sum += count[k];
@@ -159,7 +180,7 @@ find_tie (const Select *s, EvoPrepared *p, gint64 first, guint j, gint64 wanted,
 
   *out = -1;
   if (good)
-    p->op->keys (&call, j, s->keys[0]);
+    make_keys (p, &call, j, s->keys[0]);
   for (gsize i = 0; good && *out < 0 && i < n; i++) {
     memcpy (&bits, &s->keys[0][i], sizeof bits);
     if ((bits & 0x7fffffffu) == s->cut[j] && --wanted == 0)
@@ -230,6 +251,20 @@ set_ranks (Select *s, EvoPrepared *first, gint64 n)
   return any;
 }
 
+static void
+find_same_keys (Select *s, const EvoPrepared *p)
+{
+  guint by_inputs = p->n_in * p->op->n_cuts_per_input;
+
+  for (guint j = 0; j < s->n_cuts; j++) {
+    guint first = !(p->op->flags & EVO_MERGE_SAME_KEYS) ? j : j >= by_inputs ? by_inputs : j - j % p->op->n_cuts_per_input;
+
+    while (s->rank[first] <= 0 && first < j)
+      first++;
+    s->same[j] = first;
+  }
+}
+
 static gboolean
 run_select (Select *s, EvoPrepared *first, GError **error)
 {
@@ -250,6 +285,7 @@ run_select (Select *s, EvoPrepared *first, GError **error)
     s->count[i] = evo_scratch_take (first->c->scratch[i], (gsize) s->n_cuts * BINS * sizeof (guint64));
     s->keys[i] = evo_scratch_take (first->c->scratch[i], slice * sizeof (float));
   }
+  find_same_keys (s, first);
   good = select_all (s, first, error);
   for (guint i = 0; i < threads; i++)
     evo_prepared_release (first, i, mark[i]);
@@ -280,7 +316,7 @@ evo_prepared_cuts (EvoPrepared *const *ps, guint n, GError **error)
   guint n_cuts = first->n_in * op->n_cuts_per_input + op->n_cuts_fixed;
   gint64 total = 0;
   g_autofree gint64 *first_slice = g_new0 (gint64, n + 1), *numbers = g_new0 (gint64, 3 * n_cuts + 1);
-  g_autofree guint32 *bits = g_new0 (guint32, 2 * n_cuts + 1);
+  g_autofree guint32 *bits = g_new0 (guint32, 3 * n_cuts + 1);
 
   if (op->keys == NULL || n_cuts == 0)
     return TRUE;
@@ -292,7 +328,7 @@ evo_prepared_cuts (EvoPrepared *const *ps, guint n, GError **error)
   first->cut = g_new0 (float, n_cuts);
   first->last_tie = g_new0 (gint64, n_cuts);
   Select s = { .ps = ps, .n_ps = n, .n_cuts = n_cuts, .first_slice = first_slice, .rank = numbers, .above = numbers + n_cuts,
-               .equal = numbers + 2 * n_cuts, .prefix = bits, .cut = bits + n_cuts };
+               .equal = numbers + 2 * n_cuts, .prefix = bits, .cut = bits + n_cuts, .same = bits + 2 * n_cuts };
   if (set_ranks (&s, first, total) && !run_select (&s, first, error))
     return FALSE;
   share_cuts (ps, n);

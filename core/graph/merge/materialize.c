@@ -58,11 +58,11 @@ round_slice (Work *w, guint thread, gint64 first, gsize n, float *x, gpointer by
   for (gsize at = 0; at < n; at += EVO_SLICE)
     if (!evo_prepared_read (p, thread, first + (gint64) at, MIN (n - at, (gsize) EVO_SLICE), x + at, error))
       return FALSE;
-  if (!p->c->k->all_finite (x, n))
+  if (!p->allow_nonfinite && !p->c->k->all_finite (x, n))
     return evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "the result is not finite though the inputs are; the parameters "
                           "are too large");
   evo_dtype_from_f32 (p->c->k, bytes, w->dtype, x, n);
-  if (!check_range (p->c->k, w->dtype, bytes, x, n, error))
+  if (!p->allow_nonfinite && !check_range (p->c->k, w->dtype, bytes, x, n, error))
     return FALSE;
   return w->sink (w->data, (guint64) first * evo_dtype_size (w->dtype), bytes, n * evo_dtype_size (w->dtype), error);
 }
@@ -149,16 +149,21 @@ evo_materialize (EvoMergeContext *c, const EvoNode *node, guint t, EvoDtype dtyp
 {
   const EvoLayoutTensor *l = &evo_models_get_layout (c->models, node)->tensors[t];
   g_autoptr (EvoPrepared) p = evo_prepare (c, node, t, error);
+  EvoPrepared *plain;
   gboolean done;
 
   if (p == NULL)
     return FALSE;
+  if (p->compat_round == dtype)
+    p->compat_round = EVO_DTYPE_NONE; /* the last rounding is the same */
+  plain = evo_prepared_unscaled (p);
   if (!evo_dtype_is_float (l->shape.dtype)) {
     EvoPrepared *first = first_source (p);
 
     done = check_equal (p, first, error) && copy_bytes (first, sink, data, error);
-  } else if (p->op == NULL && p->view == NULL && dtype == EVO_DTYPE_F64 && evo_store_get_tensor (p->store, p->stored)->dtype == EVO_DTYPE_F64) {
-    done = copy_bytes (p, sink, data, error); /* narrower types come through fp32 as they were, and are looked at on the way */
+  } else if (plain->op == NULL && plain->view == NULL && dtype == EVO_DTYPE_F64 &&
+             evo_store_get_tensor (plain->store, plain->stored)->dtype == EVO_DTYPE_F64) {
+    done = copy_bytes (plain, sink, data, error); /* narrower types come through fp32 as they were, and are looked at on the way */
   } else {
     done = materialize_float (c, p, dtype, sink, data, error);
   }

@@ -5,7 +5,10 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/graph/lora/lora.h"
 #include "core/graph/merge/prepared.h"
+#include "core/graph/vocab/vocab.h"
+#include "core/graph/path/path.h"
 
 /* ------------------------------------------------------------------ context and memo */
 
@@ -138,8 +141,8 @@ make_seeds (EvoPrepared *p)
 
 /* ------------------------------------------------------------------ geometry */
 
-static void
-describe (EvoTensor *t, const EvoLayout *layout, guint i)
+void
+evo_describe_tensor (EvoTensor *t, const EvoLayout *layout, guint i)
 {
   const EvoLayoutTensor *l = &layout->tensors[i];
   const EvoShape *s = &l->shape;
@@ -183,11 +186,14 @@ measure_scratch (EvoPrepared *p)
 static guint64
 bound_of_tensor (const EvoNode *node, guint n_aux, const EvoTensor *t)
 {
+  EvoShape of_aux;
   const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
   guint32 scope = op->scope_of != NULL ? op->scope_of (node->params) : op->scope;
   gsize slice = MIN (slice_of (op, scope, t), (gsize) MAX (t->n, 1));
-  guint64 bytes = (guint64) slice * sizeof (float) * (node->n_in + n_aux + 4);
+  guint64 bytes = (guint64) slice * sizeof (float) * (node->n_in + (op->aux_shape == NULL ? n_aux : 0) + 4);
 
+  if (op->aux_shape != NULL && evo_aux_shape (op, t, &of_aux))
+    bytes += (guint64) of_aux.n * sizeof (float) * n_aux;
   if (op->scratch_bytes != NULL)
     bytes += op->scratch_bytes (t, node->n_in, slice);
   /* histograms of the exact k-th keys: one of 65536 counts a cut and thread */
@@ -209,11 +215,16 @@ evo_merge_bound (const EvoModels *models, const EvoNode *node, guint threads)
   for (guint i = 0; i < l->n; i++) {
     EvoTensor t;
 
-    describe (&t, l, i);
-    most = MAX (most, bound_of_tensor (node, n_aux, &t) * threads + (op->access == EVO_BY_TENSOR ? (guint64) t.n * sizeof (float) : 0));
+    evo_describe_tensor (&t, l, i);
+    if (op->access == EVO_BY_TENSOR) /* one thread computes the tensor, all read slices of it */
+      most = MAX (most, bound_of_tensor (node, n_aux, &t) + (guint64) t.n * sizeof (float) + (guint64) 4 * EVO_SLICE * sizeof (float) * threads);
+    else
+      most = MAX (most, bound_of_tensor (node, n_aux, &t) * threads);
   }
   for (guint e = 0; e < node->n_in; e++)
     inputs += evo_merge_bound (models, node->in[e].from, threads);
+  if (evo_models_get_lora (models, node) != NULL)
+    inputs += evo_lora_bound (evo_models_get_lora (models, node));
   return most + inputs;
 }
 
@@ -256,6 +267,7 @@ prepare_source (EvoPrepared *p, GError **error)
     return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_MISSING, "%s: there is no tensor \"%s\"", evo_store_get_path (p->store),
                           p->layout->shape.name);
   p->stored = (guint) at;
+  p->allow_nonfinite = node->allow_nonfinite;
   if (p->layout->shape.dtype != evo_store_get_tensor (p->store, p->stored)->dtype)
     p->round = p->layout->shape.dtype;
   return TRUE;
@@ -276,35 +288,47 @@ pick_input (EvoPrepared *p, guint *only, GError **error)
          evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_SHAPE, "the operator picks input %u of %u", *only, p->n_in);
 }
 
+gboolean
+evo_prepare_input (EvoPrepared *p, guint e, GError **error)
+{
+  const EvoNode *node = p->node;
+  const EvoEdge *edge = e < p->n_in ? &node->in[e] : &node->base;
+
+  p->in[e] = evo_prepare_to (p->c, edge->from, (guint) p->layout->from[e], EVO_PREPARE_ALL, error);
+  if (p->in[e] == NULL)
+    return FALSE;
+  /* a merge inside a merge stays fp32, unless its node has a dtype of its own */
+  if (edge->from->kind == EVO_KIND_MERGE)
+    p->in[e]->round = evo_dtypes_given (&edge->from->dtype) ? p->in[e]->layout->shape.dtype : EVO_DTYPE_NONE;
+  else if (node->compat != EVO_DTYPE_F32 && p->in[e]->layout->shape.dtype != node->compat)
+    p->in[e]->compat_round = node->compat;
+  p->allow_nonfinite |= p->in[e]->allow_nonfinite;
+  return TRUE;
+}
+
 static gboolean
 prepare_inputs (EvoPrepared *p, GError **error)
 {
-  const EvoNode *node = p->node;
   guint only;
 
   if (!pick_input (p, &only, error))
     return FALSE;
   p->in = g_new0 (EvoPrepared *, p->n_in + 1);
   for (guint e = 0; e <= p->n_in; e++) {
-    const EvoEdge *edge = e < p->n_in ? &node->in[e] : &node->base;
-
-    if (edge->from == NULL || (only < p->n_in && e < p->n_in && e != only))
+    if ((e == p->n_in && p->node->base.from == NULL) || (only < p->n_in && e < p->n_in && e != only))
       continue;
-    p->in[e] = evo_prepare_to (p->c, edge->from, (guint) p->layout->from[e], EVO_PREPARE_ALL, error);
-    if (p->in[e] == NULL)
+    if (!evo_prepare_input (p, e, error))
       return FALSE;
-    /* a merge inside a merge stays fp32, unless its node has a dtype of its own */
-    if (edge->from->kind == EVO_KIND_MERGE)
-      p->in[e]->round = edge->from->dtype;
   }
-  return TRUE;
+  return evo_vocab_gather (p, error);
 }
 
-/* Where the inputs' tensors are in the files of the TENSORS parameter: layout.c saw that they are there. */
+/* Where the inputs' tensors are in the files of the TENSORS parameter: aux.c saw that they are there, or need not be. */
 static void
 find_aux (EvoPrepared *p)
 {
   const EvoNode *node = p->node;
+  EvoShape shape;
 
   for (guint e = 0; e < p->n_in; e++) {
     const EvoStore *store = evo_models_get_aux (p->c->models, node, e);
@@ -316,7 +340,8 @@ find_aux (EvoPrepared *p)
       p->aux = g_new (gint, p->n_in);
       memset (p->aux, 0xff, p->n_in * sizeof *p->aux);
     }
-    p->aux[e] = evo_store_find (store, in->tensors[p->layout->from[e]].shape.name);
+    if (p->op->aux_shape == NULL || evo_aux_shape (p->op, &p->tensor, &shape))
+      p->aux[e] = evo_store_find (store, in->tensors[p->layout->from[e]].shape.name);
   }
 }
 
@@ -343,6 +368,8 @@ measure (EvoPrepared *p, GError **error)
 {
   if (p->scope == EVO_OVER_MODEL && (p->op->keys != NULL || p->op->measure != NULL))
     return evo_prepared_over_model (p, error);
+  if (p->scope == EVO_OVER_ROW)
+    return evo_prepared_sums (p, error) && evo_prepared_cuts (&p, 1, error);
   return evo_prepared_cuts (&p, 1, error) && evo_prepared_sums (p, error);
 }
 
@@ -353,12 +380,15 @@ prepare_merge (EvoPrepared *p, EvoPrepareDepth depth, GError **error)
 
   p->op = (const EvoMergeOp *) p->node->plugin->op;
   p->n_in = p->node->n_in;
+  p->compat_round = p->node->compat == EVO_DTYPE_F32 ? EVO_DTYPE_NONE : p->node->compat;
   if (is_float && !resolve_params (p, error))
     return FALSE;
   if (depth >= EVO_PREPARE_INPUTS && !prepare_inputs (p, error))
     return FALSE;
   if (!is_float)
     return TRUE; /* copied, not merged */
+  if (p->op->host == EVO_HOST_LORA)
+    return depth < EVO_PREPARE_INPUTS || evo_lora_prepare (p, error);
   make_seeds (p);
   find_aux (p);
   p->scope = p->op->scope_of != NULL ? p->op->scope_of (p->params) : p->op->scope;
@@ -378,8 +408,9 @@ evo_prepare_to (EvoMergeContext *c, const EvoNode *node, guint t, EvoPrepareDept
   p->node = node;
   p->layout = &evo_models_get_layout (c->models, node)->tensors[t];
   p->slice = EVO_SLICE;
-  describe (&p->tensor, evo_models_get_layout (c->models, node), t);
-  if (node->kind == EVO_KIND_MERGE ? !prepare_merge (p, depth, error) : !prepare_source (p, error))
+  evo_describe_tensor (&p->tensor, evo_models_get_layout (c->models, node), t);
+  if (evo_node_is_path (node) ? !evo_prepare_layers (p, error)
+      : node->kind == EVO_KIND_MERGE ? !prepare_merge (p, depth, error) : !prepare_source (p, error))
     return NULL;
   return g_steal_pointer (&p);
 }

@@ -19,11 +19,13 @@ struct EvoPrepared {
   const EvoMergeOp *op;         /* NULL: read from the store, or */
   const EvoView *view; gpointer view_data; /* a view of in[]; NULL: none */
   EvoStore *store; guint stored;
+  EvoDtype compat_round;        /* first, as mergekit rounds it, whatever is said of the node's dtype; NONE: no */
   EvoDtype round;               /* an inner node with a dtype rounds before it is read; NONE: no */
+  gboolean allow_nonfinite;     /* of this source, or of one that it is made of: nothing is said of NaN and infinities */
   EvoTensor tensor;
   EvoPrepared **in;             /* [n_in + 1], the last is the base, may be NULL */
   guint n_in;
-  gint *aux;                    /* [n_in] tensor of each input's aux store, -1: it names none; NULL: none does */
+  gint *aux;                    /* [n_in] tensor of each input's aux store, -1: it names none or (aux_shape) has none; NULL: none is named */
   gpointer params; gpointer *in_params; guint64 *seeds;
   guint32 scope;
   guint n_cuts; float *cut; gint64 *last_tie;
@@ -48,6 +50,14 @@ gboolean evo_prepared_merge (EvoPrepared *p, EvoMergeCall *call, GError **error)
 /* prepare.c: PARAMS: parameters and geometry, from which nothing can be read; INPUTS: ready to be measured; ALL: ready to be read. */
 typedef enum { EVO_PREPARE_PARAMS, EVO_PREPARE_INPUTS, EVO_PREPARE_ALL } EvoPrepareDepth;
 EvoPrepared *evo_prepare_to (EvoMergeContext *c, const EvoNode *node, guint t, EvoPrepareDepth depth, GError **error);
+/* Input e of a merge, ready to be read, rounded as the node wants it; n_in: the base. */
+gboolean evo_prepare_input (EvoPrepared *p, guint e, GError **error);
+/* view-layers.c: a tensor of a layer path. Below what reads it as it is: the tensor itself, where no factor and no rounding lies between. */
+gboolean evo_prepare_layers (EvoPrepared *p, GError **error);
+EvoPrepared *evo_prepared_unscaled (EvoPrepared *p);
+void evo_describe_tensor (EvoTensor *t, const EvoLayout *layout, guint i);
+/* aux.c: what the TENSORS file of an operator with aux_shape holds for `t`, its elements counted; FALSE: nothing is needed. */
+gboolean evo_aux_shape (const EvoMergeOp *op, const EvoTensor *t, EvoShape *out);
 /* cuts.c: exact k-th largest keys of this tensor, or (MODEL) of several. */
 gboolean evo_prepared_cuts (EvoPrepared *const *ps, guint n, GError **error);
 /* sums.c: measure passes and solve of one tensor. */

@@ -32,7 +32,7 @@ read_stored (const EvoPrepared *p, const EvoStore *store, guint stored, gint64 f
 
   if (!evo_store_read (store, p->c->k, stored, first, n, out, error))
     return FALSE;
-  if (p->c->k->all_finite (out, n))
+  if (p->c->k->all_finite (out, n) || (p->op == NULL && p->allow_nonfinite)) /* files of the TENSORS parameter are an operator's own */
     return TRUE;
   while (isfinite (out[i]))
     i++;
@@ -53,20 +53,25 @@ evo_prepared_release (EvoPrepared *p, guint thread, EvoScratchMark mark)
   evo_scratch_release (p->c->scratch[thread], mark);
 }
 
-/* Elements [first, first + n) of the inputs' tensors in the files of the TENSORS parameter. */
+/* Elements [first, first + n) of the inputs' tensors in the files of the TENSORS parameter; all of them where they have their own shape. */
 static gboolean
 read_aux (EvoPrepared *p, EvoScratch *scratch, gint64 first, gsize n, EvoMergeCall *call, GError **error)
 {
   const float **aux = evo_scratch_take (scratch, (p->n_in + 1) * sizeof *aux);
 
   for (guint e = 0; e < p->n_in; e++) {
+    const EvoStore *store = evo_models_get_aux (p->c->models, p->node, e);
     float *buffer;
 
     aux[e] = NULL;
     if (p->aux[e] < 0)
       continue;
+    if (p->op->aux_shape != NULL) {
+      first = 0;
+      n = (gsize) evo_store_get_tensor (store, (guint) p->aux[e])->n;
+    }
     aux[e] = buffer = evo_scratch_take (scratch, n * sizeof *buffer);
-    if (!read_stored (p, evo_models_get_aux (p->c->models, p->node, e), (guint) p->aux[e], first, n, buffer, error))
+    if (!read_stored (p, store, (guint) p->aux[e], first, n, buffer, error))
       return FALSE;
   }
   call->aux = aux;
@@ -205,16 +210,22 @@ round_through (const EvoKernels *k, EvoDtype dtype, float *x, gsize n)
   }
 }
 
+static gboolean
+round_to (const EvoPrepared *p, EvoDtype dtype, float *out, gsize n, GError **error)
+{
+  if (dtype == EVO_DTYPE_NONE || dtype == EVO_DTYPE_F32 || dtype == EVO_DTYPE_F64)
+    return TRUE;
+  round_through (p->c->k, dtype, out, n);
+  return p->allow_nonfinite || p->c->k->all_finite (out, n) ||
+         evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "%s: a value is beyond the range of %s; use %s", p->node->name,
+                        evo_dtype_name (dtype), dtype == EVO_DTYPE_BF16 ? "f32" : "bf16 or f32");
+}
+
 gboolean
 evo_prepared_read (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GError **error)
 {
   if (p->view != NULL ? !p->view->read (p, thread, first, n, out, error)
       : p->op == NULL ? !read_stored (p, p->store, p->stored, first, n, out, error) : !read_merge (p, thread, first, n, out, error))
     return FALSE;
-  if (p->round == EVO_DTYPE_NONE || p->round == EVO_DTYPE_F32)
-    return TRUE;
-  round_through (p->c->k, p->round, out, n);
-  return p->c->k->all_finite (out, n) ||
-         evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "%s: a value is beyond the range of %s; use %s", p->node->name,
-                        evo_dtype_name (p->round), p->round == EVO_DTYPE_BF16 ? "f32" : "bf16 or f32");
+  return round_to (p, p->compat_round, out, n, error) && (p->round == p->compat_round || round_to (p, p->round, out, n, error));
 }

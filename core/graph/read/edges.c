@@ -103,6 +103,9 @@ evo_read_in (EvoGraph *g, EvoNode *node, const EvoJson *v, GError **error)
                         evo_json_kind_name (evo_json_kind (v)));
   if (n > EVO_MAX_INPUTS)
     return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "has %u inputs; at most %d are possible", n, EVO_MAX_INPUTS);
+  if (node->kind == EVO_KIND_MERGE && merge_op (node)->host == EVO_HOST_LORA)
+    return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT, "%s takes no \"in\"; the model that the adapter is applied to is its \"base\"",
+                        node->plugin->name);
   node->in = g_new0 (EvoEdge, n + 1);
   node->n_in = n;
   for (guint i = 0; i < n; i++)
@@ -184,6 +187,7 @@ bind_edges (EvoGraph *g, EvoNode *node, GError **error)
 
     e->params = g_malloc0 (MAX (op->in_params_size, 1));
     evo_param_set_defaults (op->in_params, e->params);
+    evo_compat_set_defaults (node, op->in_params, e->params);
     for (const EvoParam *p = op->in_params; p != NULL && p->name != NULL; p++)
       if (!bind_edge_param (g, node, e, p, error))
         return FALSE;
@@ -198,7 +202,8 @@ evo_check_inputs (EvoGraph *g, EvoNode *node, GError **error)
 
   if (op != NULL && (op->flags & EVO_MERGE_NEEDS_BASE) && node->base.from == NULL)
     return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
-                        "%s needs \"base\", the model that the inputs were trained from",
+                        op->host == EVO_HOST_LORA ? "%s needs \"base\", the model that the adapter is applied to"
+                                                  : "%s needs \"base\", the model that the inputs were trained from",
                         node->plugin->name);
   return check_count (node, error) && check_repeated (node, error) && bind_edges (g, node, error);
 }

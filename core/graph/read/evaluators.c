@@ -117,6 +117,8 @@ evo_read_evaluator_key (EvoGraph *g, EvoNode *node, const EvoJson *v, GError **e
     return evo_read_flag (v, &spec->shuffle, error);
   if (g_str_equal (key, "sample"))
     return evo_read_whole (v, 1, &spec->sample, error);
+  if (g_str_equal (key, "skip"))
+    return evo_read_whole (v, 0, &spec->skip, error);
   if (g_str_equal (key, "limit"))
     return evo_read_whole (v, 1, &spec->limit, error);
   if (g_str_equal (key, "language_test"))
@@ -130,7 +132,11 @@ evo_check_evaluator (const EvoNode *node, GError **error)
 {
   const EvoNode *against = node->eval.against;
 
-  if (node->eval.data == NULL)
+  gboolean counts = (((const EvoEvaluatorOp *) node->plugin->op)->flags & EVO_EVALUATOR_COST) != 0;
+
+  if (counts && node->eval.data != NULL)
+    return evo_fail_at (error, evo_json_member (node->where, "data"), EVO_PARAM_ERROR, EVO_PARAM_ERROR_UNKNOWN, "%s reads no data", node->plugin->name);
+  if (!counts && node->eval.data == NULL)
     return evo_fail_at (error, node->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING, "needs \"data\", the file of its items");
   for (guint e = 0; against != NULL && e < node->n_in; e++)
     if (node->in[e].from == against)

@@ -17,6 +17,8 @@ evo_gene_free (EvoGene *gene)
     g_free (gene->labels[i]);
   g_free (gene->labels);
   g_strfreev (gene->per_selectors);
+  g_strfreev (gene->choice_names);
+  g_free (gene->starts);
   g_free (gene->choices);
   g_free (gene->simplex);
   g_free (gene->name);

@@ -100,25 +100,6 @@ evo_read_one_of (const EvoJson *v, const char *const *names, guint32 *out, GErro
   return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s is none of %s%s", quoted, all, tail);
 }
 
-gboolean
-evo_read_dtype (const EvoJson *v, EvoDtype *out, GError **error)
-{
-  static const char *const names[] = { "bf16", "f16", "f32", "bfloat16", "float16", "float32", NULL };
-  const char *text;
-  EvoDtype dtype;
-
-  if (!evo_read_text (v, &text, error))
-    return FALSE;
-  dtype = evo_dtype_from_user_name (text);
-  if (dtype == EVO_DTYPE_NONE) {
-    g_autofree char *hint = evo_names_hint (text, names), *quoted = evo_json_quoted (text);
-
-    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "there is no dtype %s%s", quoted, hint);
-  }
-  *out = dtype;
-  return TRUE;
-}
-
 static gboolean
 parse_size (const char *text, double *out)
 {

@@ -5,7 +5,9 @@
 
 #include "core/base/random.h"
 #include "core/base/text.h"
+#include "core/graph/path/path.h"
 #include "core/graph/read/read.h"
+#include "core/graph/vocab/vocab.h"
 
 const char evo_model_or_search[] = "a model, a merge or a search";
 
@@ -29,9 +31,11 @@ evo_node_free (EvoNode *node)
   g_free (node->values);
   g_free (node->in_values);
   g_free (node->params);
+  evo_vocab_spec_free (node->vocab);
   g_free (node->search.objectives);
   g_free (node->search.genes);
   g_free (node->search.merges);
+  g_free (node->path_genes);
   g_free (node);
 }
 
@@ -138,7 +142,7 @@ read_base_seed (const EvoNode *node, guint64 *seed, GError **error)
 static gboolean
 skip (EvoGraph *g, EvoNode *node, const EvoJson *v, GError **error)
 {
-  return TRUE; /* read before: use, seed */
+  return TRUE; /* read before: use, seed, compat */
 }
 
 static gboolean
@@ -148,9 +152,15 @@ read_note (EvoGraph *g, EvoNode *node, const EvoJson *v, GError **error)
 }
 
 static gboolean
+read_allow_nonfinite (EvoGraph *g, EvoNode *node, const EvoJson *v, GError **error)
+{
+  return evo_read_flag (v, &node->allow_nonfinite, error);
+}
+
+static gboolean
 read_dtype (EvoGraph *g, EvoNode *node, const EvoJson *v, GError **error)
 {
-  return evo_read_dtype (v, &node->dtype, error);
+  return evo_read_dtypes (g, v, &node->dtype, error);
 }
 
 /* "common", "trial", or {"trial": N}: a recipe's, which repeats the masks that trial N had. prepare.c mixes N + 1 into the stream. */
@@ -192,14 +202,15 @@ enum {
 /* What the host reads for a kind of node; all else are its plugin's parameters. */
 static const struct { const char *key; gint kinds; ReadKey read; } host_keys[] = {
   { "use", ANY, skip }, { "seed", ANY, skip }, { "note", ANY, read_note }, { "dtype", MODELS | MERGES, read_dtype },
-  { "base", MERGES, evo_read_base }, { "in", MERGES | EVALUATORS, evo_read_in }, { "masks", MERGES, read_masks },
+  { "compat", MERGES, skip }, { "allow_nonfinite", MODELS, read_allow_nonfinite }, { "base", MERGES, evo_read_base }, { "in", MERGES | EVALUATORS, evo_read_in }, { "masks", MERGES, read_masks },
+  { "tokenizer", MERGES, skip }, { "chat_template", MERGES, skip },
   { "maximize", SEARCHES, evo_read_search_key }, { "minimize", SEARCHES, evo_read_search_key }, { "trials", SEARCHES, evo_read_search_key },
   { "minutes", SEARCHES, evo_read_search_key }, { "stall", SEARCHES, evo_read_search_key }, { "start_from", SEARCHES, evo_read_search_key },
   { "sample", SEARCHES, evo_read_search_key }, { "validate", SEARCHES, evo_read_search_key },
   { "data", EVALUATORS, evo_read_evaluator_key }, { "format", EVALUATORS, evo_read_evaluator_key },
   { "columns", EVALUATORS, evo_read_evaluator_key }, { "template", EVALUATORS, evo_read_evaluator_key },
   { "shuffle", EVALUATORS, evo_read_evaluator_key }, { "sample", EVALUATORS, evo_read_evaluator_key },
-  { "limit", EVALUATORS, evo_read_evaluator_key }, { "language_test", EVALUATORS, evo_read_evaluator_key },
+  { "skip", EVALUATORS, evo_read_evaluator_key }, { "limit", EVALUATORS, evo_read_evaluator_key }, { "language_test", EVALUATORS, evo_read_evaluator_key },
   { "against", EVALUATORS, evo_read_evaluator_key },
 };
 
@@ -238,13 +249,22 @@ unknown_key (const EvoNode *node, const EvoJson *v, GError **error)
 
 /* ------------------------------------------------------------------ parameters of the plugin */
 
+/* Differs by tensor, and may be searched: not so where the host makes a model of whole layers. */
+static gboolean
+is_by_tensor (const EvoNode *node, const EvoParam *p)
+{
+  return node->kind == EVO_KIND_MERGE && evo_param_is_numeric (p) && !evo_node_is_path (node);
+}
+
 static gboolean
 read_param (EvoGraph *g, EvoNode *node, const EvoParam *p, const EvoJson *v, GError **error)
 {
   g_autofree char *name = g_strconcat (node->name, ".", p->name, NULL);
   EvoValue **slot;
 
-  if (node->kind != EVO_KIND_MERGE || !evo_param_is_numeric (p)) {
+  if (!is_by_tensor (node, p)) {
+    if (evo_node_is_path (node) && evo_is_gene (v) && !evo_param_is_numeric (p))
+      return TRUE; /* with the inputs: evo_read_path_genes */
     if (evo_is_gene (v))
       return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_TYPE,
                           "cannot be searched; only numbers, choices and flags of merge nodes can");
@@ -303,6 +323,7 @@ allocate (EvoNode *node)
 
   node->params = g_malloc0 (MAX (op->params_size, 1));
   evo_param_set_defaults (op->params, node->params);
+  evo_compat_set_defaults (node, op->params, node->params);
   if (node->kind != EVO_KIND_MERGE)
     return;
   node->values = g_new0 (EvoValue *, evo_param_count (op->params) + 1);
@@ -315,7 +336,7 @@ check_node (EvoGraph *g, EvoNode *node, GError **error)
   if (!check_required (node, error))
     return FALSE;
   if (node->kind == EVO_KIND_MERGE || node->kind == EVO_KIND_EVALUATOR)
-    return evo_check_inputs (g, node, error) && (node->kind == EVO_KIND_MERGE || evo_check_evaluator (node, error));
+    return evo_check_inputs (g, node, error) && (node->kind == EVO_KIND_MERGE ? evo_read_path_genes (g, node, error) && evo_read_vocab (g, node, error) : evo_check_evaluator (node, error));
   return TRUE;
 }
 
@@ -324,7 +345,7 @@ read_node (EvoGraph *g, EvoNode *node, GError **error)
 {
   guint64 seed = g->seed;
 
-  if (!read_base_seed (node, &seed, error))
+  if (!read_base_seed (node, &seed, error) || !evo_read_compat (g, node, error))
     return FALSE;
   node->stream = evo_random_mix_text (seed, node->name);
   allocate (node);

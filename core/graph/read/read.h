@@ -25,6 +25,7 @@ struct EvoGraph {
   char *name, *folder;     /* folder is absolute */
   const char *title;
   guint64 seed;
+  gboolean truncate;       /* embeddings, by the command line */
   GPtrArray *nodes;        /* EvoNode, owned; in order of the file until order.c has sorted them */
   GHashTable *by_name;
   GPtrArray *values;       /* every EvoValue, owned */
@@ -42,12 +43,20 @@ gboolean evo_read_flag (const EvoJson *v, gboolean *out, GError **error);
 gboolean evo_read_whole (const EvoJson *v, gint64 min, gint64 *out, GError **error);   /* min ... 2^53 - 1 */
 gboolean evo_read_positive (const EvoJson *v, double *out, GError **error);
 gboolean evo_read_one_of (const EvoJson *v, const char *const *names, guint32 *out, GError **error);
-gboolean evo_read_dtype (const EvoJson *v, EvoDtype *out, GError **error);
 gboolean evo_read_size (const EvoJson *v, guint64 *out, GError **error);               /* bytes: 5000000, "5GB" */
 gboolean evo_read_note (const EvoJson *v, GError **error);
 gboolean evo_read_object (const EvoJson *v, const char *const *keys, GError **error);  /* an object that has no other keys */
 char *evo_names_hint (const char *name, const char *const *names);                     /* "; did you mean ..." or what there is (owned) */
 gboolean evo_is_plain_name (const char *name);  /* letters, digits, - and _ */
+
+/* --- dtypes.c: a name; a name, or names by selector */
+gboolean evo_read_dtype (const EvoJson *v, EvoDtype *out, GError **error);
+gboolean evo_read_dtypes (EvoGraph *g, const EvoJson *v, EvoDtypes *out, GError **error);
+
+/* --- compat.c: the node's own "compat", else the pipeline's; mergekit's defaults for those parameters of the table that it has others for */
+gboolean evo_read_compat (EvoGraph *g, EvoNode *node, GError **error);
+void evo_compat_set_defaults (const EvoNode *node, const EvoParam *table, gpointer object);
+void evo_compat_write (EvoDtype compat, EvoJsonWriter *w);
 
 /* --- expand.c */
 EvoSets *evo_sets_new (const char *const *arguments, GError **error);
@@ -79,6 +88,8 @@ gboolean evo_is_gene (const EvoJson *v);
 EvoGene *evo_read_gene (EvoGraph *g, EvoNode *node, const EvoParam *p, const char *name, const EvoJson *v, GError **error);
 gboolean evo_check_simplexes (const EvoGraph *g, GError **error);
 void evo_gene_free (EvoGene *gene);
+/* --- path/genes.c: those of a layer path; its inputs are read */
+gboolean evo_read_path_genes (EvoGraph *g, EvoNode *node, GError **error);
 
 /* --- evaluators.c, searches.c: the host's keys of these kinds */
 gboolean evo_read_evaluator_key (EvoGraph *g, EvoNode *node, const EvoJson *v, GError **error);

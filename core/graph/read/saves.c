@@ -3,25 +3,37 @@
  */
 #include <string.h>
 
+#include "core/graph/path/path.h"
 #include "core/graph/read/read.h"
 
+/* Only a path visits layers more than once. */
 static gboolean
-read_entry (EvoNode *node, const EvoJson *v, GError **error)
+check_layout (const EvoNode *node, const EvoJson *v, GError **error)
 {
-  static const char *const keys[] = { "path", "dtype", "shard_size", NULL };
-  const EvoJson *path, *dtype, *shard;
+  return node->save_layout == EVO_SAVE_PLAIN || evo_node_is_path (evo_node_model (node)) ||
+         evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "\"shared\" is for a merge.layer-path, or a search of one; \"%s\" is none",
+                      node->name);
+}
+
+static gboolean
+read_entry (EvoGraph *g, EvoNode *node, const EvoJson *v, GError **error)
+{
+  static const char *const keys[] = { "path", "dtype", "shard_size", "layout", NULL }, *const layouts[] = { "plain", "shared", NULL };
+  const EvoJson *path, *dtype, *shard, *layout;
 
   if (evo_json_kind (v) != EVO_JSON_OBJECT)
     return evo_read_text (v, &node->save_path, error);
   path = evo_json_member (v, "path");
   dtype = evo_json_member (v, "dtype");
   shard = evo_json_member (v, "shard_size");
+  layout = evo_json_member (v, "layout");
   if (!evo_read_object (v, keys, error))
     return FALSE;
   if (path == NULL)
     return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING, "needs \"path\", a folder in the run directory");
-  return evo_read_text (path, &node->save_path, error) && (dtype == NULL || evo_read_dtype (dtype, &node->save_dtype, error)) &&
-         (shard == NULL || evo_read_size (shard, &node->save_shard_bytes, error));
+  return evo_read_text (path, &node->save_path, error) && (dtype == NULL || evo_read_dtypes (g, dtype, &node->save_dtype, error)) &&
+         (shard == NULL || evo_read_size (shard, &node->save_shard_bytes, error)) &&
+         (layout == NULL || (evo_read_one_of (layout, layouts, &node->save_layout, error) && check_layout (node, layout, error)));
 }
 
 /* ------------------------------------------------------------------ places */
@@ -164,7 +176,7 @@ evo_read_saves (EvoGraph *g, const EvoJson *save, GError **error)
     if (!(EVO_IS_MODEL >> node->kind & 1))
       return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_PORT,
                           "\"%s\" is an evaluator; only a model, a merge or a search can be saved", name);
-    if (!read_entry (node, v, error))
+    if (!read_entry (g, node, v, error))
       return FALSE;
   }
   if (!check_places (g, save, error))

@@ -246,6 +246,9 @@ check_start (const EvoSearchSpec *s, const EvoJson *v, GError **error)
     hint = evo_names_hint (evo_json_key (v), (const char *const *) names->pdata);
     return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "the search has no gene %s%s", quoted, hint);
   }
+  if (gene->choice_names != NULL)
+    return (evo_json_kind (v) == EVO_JSON_STRING && g_strv_contains ((const char *const *) gene->choice_names, evo_json_string (v))) ||
+           evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "is none of the gene's choices");
   if (!evo_param_scalar_from_json (gene->param, v, &x, error))
     return FALSE;
   if (!gene->is_choice && !(x >= gene->low && x <= gene->high))

@@ -69,6 +69,15 @@ evo_recipe_method (const char *name)
   return NULL;
 }
 
+const EvoRecipeMethod *
+evo_recipe_method_of (const char *use)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (methods); i++)
+    if (strcmp (methods[i].use, use) == 0)
+      return &methods[i];
+  return NULL;
+}
+
 char *
 evo_recipe_method_hint (const char *name)
 {

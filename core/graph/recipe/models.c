@@ -76,14 +76,14 @@ find_path (const EvoRecipe *r, const char *text)
 }
 
 static gboolean
-fail_missing (const EvoRecipe *r, const EvoYaml *v, GError **error)
+fail_missing (const EvoRecipe *r, guint line, const char *text, const char *what, GError **error)
 {
-  g_autofree char *quoted = evo_json_quoted (v->text), *name = NULL, *revision = NULL, *where = NULL;
+  g_autofree char *quoted = evo_json_quoted (text), *name = NULL, *revision = NULL, *where = NULL;
 
-  if (split_hub_name (v->text, &name, &revision))
+  if (split_hub_name (text, &name, &revision))
     where = g_strdup_printf (", or in the Hugging Face cache; \"hf download %s%s%s\" brings it there", name, revision == NULL ? "" : " --revision ",
                              revision == NULL ? "" : revision);
-  return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, "%s:%u: model %s is not here, not beside the recipe%s", r->doc->name, v->line,
+  return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, "%s:%u: %s %s is not here, not beside the recipe%s", r->doc->name, line, what,
                         quoted, where == NULL ? "; name a folder of safetensors files" : where);
 }
 
@@ -129,36 +129,78 @@ wish_of (const char *text)
   return g_steal_pointer (&base);
 }
 
-EvoRecipeModel *
-evo_recipe_model (EvoRecipe *r, const EvoYaml *v, GError **error)
+static EvoRecipeModel *
+add_model (EvoRecipe *r, const char *wish, char *path, EvoStore *store, gint32 n_layers)
 {
-  const char *text = evo_yaml_text (v);
+  EvoRecipeModel *m = g_new0 (EvoRecipeModel, 1);
+
+  m->node = evo_recipe_new_name (r, wish);
+  m->n_layers = n_layers;
+  m->path = path;
+  m->store = store;
+  g_ptr_array_add (r->models, m);
+  return m;
+}
+
+static EvoRecipeModel *
+plain_model (EvoRecipe *r, guint line, const char *text, GError **error)
+{
   g_autofree char *path = NULL, *wish = NULL;
   g_autoptr (EvoStore) store = NULL;
-  EvoRecipeModel *m;
+  EvoRecipeModel *m = known (r, text); /* an earlier document of that name */
 
-  if (text == NULL || *text == '\0') {
-    evo_recipe_fail (r, v->line, error, "a model is the path of a folder, or org/name, as text; not %s", evo_yaml_kind_name (v));
-    return NULL;
-  }
-  m = known (r, text); /* an earlier document of that name */
   path = m != NULL ? NULL : find_path (r, text);
   if (m != NULL || (path != NULL && (m = known (r, path)) != NULL))
     return m;
-  if (path == NULL && strchr (text, '+') != NULL)
-    evo_recipe_fail (r, v->line, error, "model+lora is not read; merge the adapter into a model first (peft: merge_and_unload) and name that");
-  else if (path == NULL)
-    fail_missing (r, v, error);
+  if (path == NULL)
+    fail_missing (r, line, text, "model", error);
   else
     store = evo_store_open (path, error);
   if (store == NULL)
     return NULL;
   wish = wish_of (text);
-  m = g_new0 (EvoRecipeModel, 1);
-  m->node = evo_recipe_new_name (r, wish);
-  m->n_layers = count_layers (store);
-  m->path = g_steal_pointer (&path);
-  m->store = g_steal_pointer (&store);
-  g_ptr_array_add (r->models, m);
+  return add_model (r, wish, g_steal_pointer (&path), evo_store_ref (store), count_layers (store));
+}
+
+/* model+lora: the adapter stands on the model, whose tensors it changes. */
+static EvoRecipeModel *
+adapted_model (EvoRecipe *r, guint line, const char *text, const char *plus, GError **error)
+{
+  g_autofree char *name = g_strndup (text, (gsize) (plus - text)), *adapter = NULL, *both = NULL, *wish = NULL, *wishes = NULL;
+  EvoRecipeModel *under, *m;
+
+  if (*name == '\0' || plus[1] == '\0' || strchr (plus + 1, '+') != NULL) {
+    evo_recipe_fail (r, line, error, "model+lora needs the path of a model, one +, and that of an adapter");
+    return NULL;
+  }
+  under = plain_model (r, line, name, error);
+  adapter = under == NULL ? NULL : find_path (r, plus + 1);
+  if (under != NULL && adapter == NULL)
+    fail_missing (r, line, plus + 1, "adapter", error);
+  if (adapter == NULL)
+    return NULL;
+  both = g_strconcat (under->path, "+", adapter, NULL);
+  m = known (r, both);
+  if (m != NULL)
+    return m;
+  wish = wish_of (plus + 1);
+  wishes = g_strconcat (under->node, "-", wish, NULL);
+  m = add_model (r, wishes, g_steal_pointer (&both), evo_store_ref (under->store), under->n_layers);
+  m->under = under;
+  m->adapter = g_steal_pointer (&adapter);
   return m;
+}
+
+EvoRecipeModel *
+evo_recipe_model (EvoRecipe *r, const EvoYaml *v, GError **error)
+{
+  const char *text = evo_yaml_text (v), *plus = text == NULL ? NULL : strchr (text, '+');
+  g_autofree char *whole = NULL;
+
+  if (text == NULL || *text == '\0') {
+    evo_recipe_fail (r, v->line, error, "a model is the path of a folder, or org/name, as text; not %s", evo_yaml_kind_name (v));
+    return NULL;
+  }
+  whole = plus == NULL ? NULL : find_path (r, text); /* a folder may have a + in its own name */
+  return plus != NULL && whole == NULL ? adapted_model (r, v->line, text, plus, error) : plain_model (r, v->line, text, error);
 }

@@ -11,7 +11,8 @@
 
 /* One filter and its value: of the recipe, or (value NULL) the method's default as JSON. A filter of NULL takes all. */
 typedef struct { const char *filter, *json; const EvoYaml *value; guint line; gboolean reached; } Entry;
-typedef struct { const char *name; gint32 layer; gboolean is_head; } Tensor; /* layer -1: in none */
+/* name: in the node's model; match: where mergekit looks for filters, which differs for a slice that is merged apart. layer -1: in none */
+typedef struct { char *name, *match; gint32 layer; gboolean is_head; } Tensor;
 /* Where entries hold: all of a model, the layers of one slice, the head of the last slice, the rest of the first. */
 typedef enum { ALL, LAYERS, HEAD, REST } Part;
 
@@ -51,20 +52,58 @@ is_head (const char *name)
   return strstr (name, "norm") != NULL || strstr (name, "lm_head") != NULL || strstr (name, "ln_f") != NULL || strstr (name, "embed_out") != NULL;
 }
 
-/* The names that the result has, but buffers that no merge keeps. */
-static GArray *
-tensors_of (const EvoRecipeStage *s)
+/* The name with another layer's number (owned). */
+static char *
+rename_layer (const char *name, gint32 to)
 {
-  const EvoStore *store = ((const EvoRecipeModel *) (s->base != NULL ? s->base : s->inputs->pdata[0]))->store;
+  const char *p = strchr (name, '.');
+
+  while (p[1 + strspn (p + 1, "0123456789")] != '.' || !g_ascii_isdigit (p[1]))
+    p = strchr (p + 1, '.');
+  return g_strdup_printf ("%.*s%d%s", (int) (p + 1 - name), name, to, p + 1 + strspn (p + 1, "0123456789"));
+}
+
+static void
+clear_tensor (gpointer data)
+{
+  g_free (((Tensor *) data)->name);
+  g_free (((Tensor *) data)->match);
+}
+
+/* One layer's tensor for all n layers: the store has them of another number, or under other places. */
+static void
+add_layers (GArray *tensors, const char *name, gint32 n, gint32 offset)
+{
+  for (gint32 l = 0; l < n; l++) {
+    Tensor t = { rename_layer (name, l), rename_layer (name, l + offset), l, FALSE };
+
+    g_array_append_val (tensors, t);
+  }
+}
+
+/* The names that the result has, but buffers that no merge keeps. i: the input whose names filters are looked for in; -1: the result's. */
+static GArray *
+tensors_of (const EvoRecipeStage *s, gint i)
+{
+  const EvoRecipeModel *like = s->base != NULL ? s->base : s->inputs->pdata[0];
+  gint32 offset = s->offsets == NULL ? 0 : i >= 0 ? g_array_index (s->offsets, gint32, i) : s->place;
+  gboolean is_other = s->offsets != NULL || (like->is_stage && s->n_layers > 0);
   GArray *tensors = g_array_new (FALSE, FALSE, sizeof (Tensor));
 
-  for (guint i = 0; i < evo_store_get_n_tensors (store); i++) {
-    const char *name = evo_store_get_tensor (store, i)->name;
-    Tensor t = { name, layer_of (name), FALSE };
+  g_array_set_clear_func (tensors, clear_tensor);
+  for (guint k = 0; k < evo_store_get_n_tensors (like->store); k++) {
+    const char *name = evo_store_get_tensor (like->store, k)->name;
+    gint32 layer = layer_of (name);
 
-    t.is_head = t.layer < 0 && is_head (name);
-    if (strstr (name, "inv_freq") == NULL && strstr (name, "masked_bias") == NULL)
+    if (strstr (name, "inv_freq") != NULL || strstr (name, "masked_bias") != NULL || (is_other && layer > 0))
+      continue;
+    if (is_other && layer == 0) {
+      add_layers (tensors, name, s->n_layers, offset);
+    } else {
+      Tensor t = { g_strdup (name), g_strdup (name), layer, layer < 0 && is_head (name) };
+
       g_array_append_val (tensors, t);
+    }
   }
   return tensors;
 }
@@ -195,7 +234,7 @@ entries_of (const Params *p, guint seg, gint input, GError **error)
 static gboolean
 matches (const Entry *e, const Tensor *t)
 {
-  return e->filter == NULL || strstr (t->name, e->filter) != NULL;
+  return e->filter == NULL || strstr (t->match, e->filter) != NULL;
 }
 
 static gboolean
@@ -237,14 +276,27 @@ reach_all (const Params *p, GArray *entries, guint seg)
   guint last = p->s->segments->len - 1;
   const Tensor *without;
 
-  if (last == 0)
+  if (last == 0 && p->s->offsets == NULL)
     return reach (p, entries, 0, ALL);
+  if (last == 0) { /* merged apart: what lies outside the layers is wanted of the first and the last slice only */
+    without = reach (p, entries, 0, LAYERS);
+    if (p->s->is_first && without == NULL)
+      without = reach (p, entries, 0, REST);
+    return p->s->is_last && without == NULL ? reach (p, entries, 0, HEAD) : without;
+  }
   without = reach (p, entries, seg, LAYERS);
   if (seg == 0 && without == NULL)
     without = reach (p, entries, seg, REST);
   if (seg == last && without == NULL)
     without = reach (p, entries, seg, HEAD);
   return without;
+}
+
+/* A filter with a layer's number may be meant for another slice. */
+static gboolean
+matches_elsewhere (const Entry *e)
+{
+  return e->filter != NULL && strpbrk (e->filter, "0123456789") != NULL;
 }
 
 /* Filters that take no tensor: a mistake, but for lm_head, which models with tied embeddings have not. */
@@ -255,9 +307,9 @@ check_used (const Params *p, const GArray *entries, GError **error)
     const Entry *e = &g_array_index (entries, Entry, i);
     g_autofree char *quoted = e->filter == NULL ? NULL : evo_json_quoted (e->filter);
 
-    if (e->reached || e->value == NULL)
+    if (e->reached || e->value == NULL || (p->s->offsets != NULL && matches_elsewhere (e)))
       continue;
-    if (matches_any (p, e) && p->s->segments->len == 1)
+    if (matches_any (p, e) && p->s->segments->len == 1 && p->s->offsets == NULL)
       evo_recipe_note (p->r, e->line, "this value of %s is never used: what stands before it takes all", p->key->key);
     else if (!matches_any (p, e) && strstr (e->filter, "lm_head") == NULL)
       return evo_recipe_fail (p->r, e->line, error, "filter %s is part of no tensor's name; evopipe inspect MODEL shows them", quoted);
@@ -297,16 +349,17 @@ check_required (const Params *p, guint seg, GError **error)
 /* ------------------------------------------------------------------ writing */
 
 static char *
-glob_of (const char *filter)
+glob_of (const char *filter, gboolean is_whole)
 {
-  GString *glob = g_string_new ("*");
+  GString *glob = g_string_new (is_whole ? "" : "*");
 
   for (const char *c = filter; *c != '\0'; c++)
     if (strchr ("*?[", *c) != NULL)
       g_string_append_printf (glob, "[%c]", *c);
     else
       g_string_append_c (glob, *c);
-  g_string_append_c (glob, '*');
+  if (!is_whole)
+    g_string_append_c (glob, '*');
   return g_string_free (glob, FALSE);
 }
 
@@ -410,9 +463,25 @@ write_entry (const Params *p, const Entry *e, guint seg, Part part)
   }
 }
 
+/* By name: in a slice that is merged apart layers have other numbers than the filter means. */
+static void
+write_names (const Params *p, const Entry *e, GHashTable *written, guint seg, Part part)
+{
+  for (guint t = 0; t < p->tensors->len; t++) {
+    const Tensor *tensor = &g_array_index (p->tensors, Tensor, t);
+    g_autofree char *glob = glob_of (tensor->name, TRUE);
+
+    if (!matches (e, tensor) || !is_in (p, tensor, seg, part) || !g_hash_table_add (written, tensor->name))
+      continue;
+    evo_json_add_key (p->w, glob);
+    write_entry (p, e, seg, part);
+  }
+}
+
 static void
 write_entries (const Params *p, const GArray *entries, guint seg, Part part)
 {
+  g_autoptr (GHashTable) written = g_hash_table_new (g_str_hash, g_str_equal);
   const Entry *only = NULL;
   guint n = 0;
 
@@ -428,10 +497,14 @@ write_entries (const Params *p, const GArray *entries, guint seg, Part part)
   evo_json_begin_object (p->w);
   for (guint i = 0; i < entries->len; i++) {
     const Entry *e = &g_array_index (entries, Entry, i);
-    g_autofree char *glob = e->filter == NULL ? g_strdup ("*") : glob_of (e->filter);
+    g_autofree char *glob = e->filter == NULL ? g_strdup ("*") : glob_of (e->filter, FALSE);
 
     if (!e->reached)
       continue;
+    if (p->s->offsets != NULL && matches_elsewhere (e)) {
+      write_names (p, e, written, seg, part);
+      continue;
+    }
     evo_json_add_key (p->w, glob);
     write_entry (p, e, seg, part);
   }
@@ -529,7 +602,7 @@ write_param (const Params *p, GError **error)
 gboolean
 evo_recipe_write_params (EvoRecipe *r, const EvoRecipeStage *s, gint i, EvoJsonWriter *w, GError **error)
 {
-  g_autoptr (GArray) tensors = tensors_of (s);
+  g_autoptr (GArray) tensors = tensors_of (s, i);
   Params p = { r, s, NULL, i, tensors, w };
 
   for (guint k = 0; k < G_N_ELEMENTS (s->method->keys) && s->method->keys[k].key != NULL; k++) {

@@ -32,11 +32,18 @@ typedef struct {
 } EvoRecipeMethod;
 
 const EvoRecipeMethod *evo_recipe_method (const char *name);
+const EvoRecipeMethod *evo_recipe_method_of (const char *use); /* of an operator; NULL: mergekit has none */
 char *evo_recipe_method_hint (const char *name);      /* "; did you mean ..." or all there are (owned) */
 const EvoRecipeKey *evo_recipe_key (const EvoRecipeMethod *m, const char *name);
 gboolean evo_recipe_ignores (const char *key);        /* parameters that mergekit knows and does nothing with */
 
-typedef struct { char *path, *node; EvoStore *store; gint32 n_layers; gboolean is_stage; } EvoRecipeModel; /* path: absolute, or a stage's name */
+typedef struct EvoRecipeModel EvoRecipeModel;
+struct EvoRecipeModel {
+  char *path, *node;                   /* path: absolute, or a stage's name; of model+lora: both, with the + */
+  EvoStore *store; gint32 n_layers;
+  gboolean is_stage;
+  const EvoRecipeModel *under; char *adapter; /* model+lora: the model, and where the adapter is; NULL: it is none */
+};
 
 typedef struct { const EvoYaml *slice, **source; gint32 first, n; } EvoRecipeSegment; /* parameters of a slice and, by input, of its sources */
 typedef struct {
@@ -45,7 +52,13 @@ typedef struct {
   EvoRecipeModel *base;                /* NULL: none; for BASE_FIRST and BASE_INPUT the first input too */
   GPtrArray *inputs;                   /* EvoRecipeModel *, borrowed */
   GArray *lines;                       /* guint [inputs]: where each is named */
-  GPtrArray *segments;                 /* EvoRecipeSegment *: layers in order; one, unless slices differ */
+  GPtrArray *segments;                 /* EvoRecipeSegment *: layers in order; one, unless slices differ; none where they are merged apart */
+  gint32 n_layers;                     /* of the result; 0: unknown */
+  GPtrArray *slices;                   /* EvoRecipeStage *: slices that are merged apart and put one after another; NULL: layers keep their places */
+  /* of such a slice */
+  GArray *offsets;                     /* gint32 [inputs + 1]: the first layer that each input gives, then the base; NULL: it is none */
+  gint32 place;                        /* of its first layer in the result */
+  gboolean is_first, is_last;          /* its embedding, its head are the result's */
 } EvoRecipeStage;
 
 typedef struct {
@@ -53,6 +66,7 @@ typedef struct {
   const char *folder;                  /* of the recipe */
   GPtrArray *models, *notes;           /* EvoRecipeModel *, owned */
   GHashTable *names;                   /* of nodes, taken */
+  gboolean truncate;                   /* embeddings, by the command line */
 } EvoRecipe;
 
 gboolean evo_recipe_fail (const EvoRecipe *r, guint line, GError **error, const char *format, ...) G_GNUC_PRINTF (4, 5);
@@ -61,13 +75,35 @@ void evo_recipe_note (const EvoRecipe *r, guint line, const char *format, ...) G
 gboolean evo_recipe_check_keys (const EvoRecipe *r, const EvoYaml *map, const char *what, const char *const *keys, GError **error);
 char *evo_recipe_new_name (EvoRecipe *r, const char *wish); /* a node's name that is not taken (owned) */
 
+/* compat.c: of the whole pipeline (root NULL) or of one merge of this document; writes nothing where it stands in the other place. */
+void evo_recipe_write_compat (const EvoRecipe *r, const EvoYaml *root, EvoJsonWriter *w);
+
 /* The model that v names, opened; or an earlier document of that name. NULL: a sentence says how to get it. */
 EvoRecipeModel *evo_recipe_model (EvoRecipe *r, const EvoYaml *v, GError **error);
 EvoRecipeStage *evo_recipe_stage_new (EvoRecipe *r, const EvoYaml *root, GError **error);
 void evo_recipe_stage_free (EvoRecipeStage *s);
+EvoRecipeStage *evo_recipe_stage_new_like (const EvoYaml *root, const EvoYaml *module, const EvoRecipeMethod *method, EvoRecipeModel *base);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoRecipeStage, evo_recipe_stage_free)
 /* Parameters of input i, or, where i is -1, of the whole merge and for all inputs, as members of the object that w is in. */
 gboolean evo_recipe_write_params (EvoRecipe *r, const EvoRecipeStage *s, gint i, EvoJsonWriter *w, GError **error);
+/* stage.c, for slices.c */
+gint evo_recipe_stage_find (const EvoRecipeStage *s, const EvoRecipeModel *m);          /* among the inputs; -1: none of them */
+gboolean evo_recipe_stage_is_apart (const EvoRecipeStage *s, const EvoRecipeModel *m);  /* the base, where that is none of the inputs */
+void evo_recipe_stage_add (EvoRecipeStage *s, EvoRecipeModel *m, guint line);
+EvoRecipeSegment *evo_recipe_stage_add_segment (EvoRecipeStage *s, gint32 first);
+const EvoYaml *evo_recipe_source_list (EvoRecipe *r, const EvoYaml *owner, const EvoYaml *list, const char *key, GError **error);
+gboolean evo_recipe_read_inputs (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *list, const char *const *keys, const char *what, GError **error);
+/* Parameters of every model of a list, and, where s has offsets, its layers. */
+gboolean evo_recipe_read_sources (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *list, EvoRecipeSegment *g, GError **error);
+gboolean evo_recipe_check_count (const EvoRecipe *r, const EvoRecipeStage *s, guint line, GError **error);
+gboolean evo_recipe_check_window (EvoRecipe *r, const EvoRecipeStage *s, GError **error);
+/* slices.c: what slices: holds, by segments where layers keep their places in all models, else by slices of their own. */
+gboolean evo_recipe_read_slices (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *slices, GError **error);
+/* recipe.c: a merge by its method, its models called as `names` [inputs + 1] says (NULL: as they are), the last the base. */
+gboolean evo_recipe_write_merge (EvoRecipe *r, const EvoRecipeStage *s, const char *node, const char *dtype, char *const *names, EvoJsonWriter *w,
+                                 GError **error);
+/* stack.c: slices merged apart, and the path over them that is called `node`. */
+gboolean evo_recipe_write_stack (EvoRecipe *r, const EvoRecipeStage *s, const char *node, const char *dtype, EvoJsonWriter *w, GError **error);
 /* All that stands under `parameters` is known to the method and in its place. */
 gboolean evo_recipe_check_params (EvoRecipe *r, const EvoRecipeMethod *m, const EvoYaml *params, gboolean is_source, GError **error);
 

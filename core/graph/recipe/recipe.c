@@ -107,14 +107,14 @@ read_dtype (const EvoRecipe *r, const EvoYaml *root, const char **out, GError **
 }
 
 static gboolean
-write_inputs (EvoRecipe *r, const EvoRecipeStage *s, EvoJsonWriter *w, GError **error)
+write_inputs (EvoRecipe *r, const EvoRecipeStage *s, char *const *names, EvoJsonWriter *w, GError **error)
 {
   evo_json_add_key (w, "in");
   evo_json_begin_array (w);
   for (guint i = 0; i < s->inputs->len; i++) {
     evo_json_begin_object (w);
     evo_json_add_key (w, "from");
-    evo_json_add_string (w, ((const EvoRecipeModel *) s->inputs->pdata[i])->node);
+    evo_json_add_string (w, names != NULL ? names[i] : ((const EvoRecipeModel *) s->inputs->pdata[i])->node);
     if (!evo_recipe_write_params (r, s, (gint) i, w, error))
       return FALSE;
     evo_json_end_object (w);
@@ -134,8 +134,9 @@ write_fixed (const EvoRecipeMethod *m, EvoJsonWriter *w)
   }
 }
 
-static gboolean
-write_stage (EvoRecipe *r, const EvoRecipeStage *s, const char *node, const char *dtype, EvoJsonWriter *w, GError **error)
+gboolean
+evo_recipe_write_merge (EvoRecipe *r, const EvoRecipeStage *s, const char *node, const char *dtype, char *const *names, EvoJsonWriter *w,
+                        GError **error)
 {
   gboolean has_base = s->base != NULL && (s->method->base == EVO_RECIPE_BASE_NEEDED || s->method->base == EVO_RECIPE_BASE_TAKEN);
 
@@ -143,21 +144,28 @@ write_stage (EvoRecipe *r, const EvoRecipeStage *s, const char *node, const char
   evo_json_begin_object (w);
   evo_json_add_key (w, "use");
   evo_json_add_string (w, s->method->use);
+  evo_recipe_write_compat (r, s->root, w);
   if (has_base) {
     evo_json_add_key (w, "base");
-    evo_json_add_string (w, s->base->node);
+    evo_json_add_string (w, names != NULL ? names[s->inputs->len] : s->base->node);
   }
   if (dtype != NULL) {
     evo_json_add_key (w, "dtype");
     evo_json_add_string (w, dtype);
   }
-  if (!evo_recipe_write_params (r, s, -1, w, error))
+  if (!evo_recipe_write_tokens (r, s, names, w, error) || !evo_recipe_write_params (r, s, -1, w, error))
     return FALSE;
   write_fixed (s->method, w);
-  if (!write_inputs (r, s, w, error))
+  if (!write_inputs (r, s, names, w, error))
     return FALSE;
   evo_json_end_object (w);
   return TRUE;
+}
+
+static gboolean
+write_stage (EvoRecipe *r, const EvoRecipeStage *s, const char *node, const char *dtype, EvoJsonWriter *w, GError **error)
+{
+  return s->slices != NULL ? evo_recipe_write_stack (r, s, node, dtype, w, error) : evo_recipe_write_merge (r, s, node, dtype, NULL, w, error);
 }
 
 /* ------------------------------------------------------------------ all documents */
@@ -176,7 +184,7 @@ add_stage (EvoRecipe *r, const EvoRecipeStage *s, const EvoYaml *name, const cha
   m->path = g_strdup (name->text);
   m->node = g_strdup (node);
   m->store = evo_store_ref (like->store);
-  m->n_layers = like->n_layers;
+  m->n_layers = s->n_layers;
   m->is_stage = TRUE;
   g_ptr_array_add (r->models, m);
   return TRUE;
@@ -189,7 +197,7 @@ read_document (EvoRecipe *r, guint i, EvoJsonWriter *w, char **node, const char 
   g_autoptr (EvoRecipeStage) s = evo_recipe_stage_new (r, root, error);
   gboolean is_last = i + 1 == r->doc->roots->len;
 
-  if (s == NULL || !read_dtype (r, root, dtype, error) || !evo_recipe_check_tokens (r, s, error))
+  if (s == NULL || !read_dtype (r, root, dtype, error))
     return FALSE;
   if (name != NULL && (evo_yaml_text (name) == NULL || *name->text == '\0'))
     return evo_recipe_fail (r, name->line, error, "name needs a text");
@@ -206,16 +214,20 @@ write_models (const EvoRecipe *r, EvoJsonWriter *w)
 {
   for (guint i = 0; i < r->models->len; i++) {
     const EvoRecipeModel *m = r->models->pdata[i];
-    g_autofree char *path = evo_escape_variables (m->path);
+    g_autofree char *path = evo_escape_variables (m->under != NULL ? m->adapter : m->path);
 
     if (m->is_stage)
       continue;
     evo_json_add_key (w, m->node);
     evo_json_begin_object (w);
     evo_json_add_key (w, "use");
-    evo_json_add_string (w, "model.llm");
+    evo_json_add_string (w, m->under != NULL ? "model.lora" : "model.llm");
     evo_json_add_key (w, "path");
     evo_json_add_string (w, path);
+    if (m->under != NULL) {
+      evo_json_add_key (w, "base");
+      evo_json_add_string (w, m->under->node);
+    }
     evo_json_end_object (w);
   }
 }
@@ -250,6 +262,7 @@ write_pipeline (const EvoRecipe *r, const EvoJson *merges, const char *dtype)
   evo_json_begin_object (&w);
   evo_json_add_key (&w, "evopipe");
   evo_json_add_integer (&w, 1);
+  evo_recipe_write_compat (r, NULL, &w);
   evo_json_add_key (&w, "nodes");
   evo_json_begin_object (&w);
   write_models (r, &w);
@@ -296,25 +309,32 @@ model_free (gpointer data)
   EvoRecipeModel *m = data;
 
   g_free (m->path);
+  g_free (m->adapter);
   g_free (m->node);
   evo_store_unref (m->store);
   g_free (m);
 }
 
-char *
-evo_recipe_import_text (const char *text, gsize n, const char *path, GPtrArray *notes, GError **error)
+static char *
+import_text (const char *text, gsize n, const char *path, gboolean truncate, GPtrArray *notes, GError **error)
 {
   g_autofree char *name = g_path_get_basename (path), *absolute = g_canonicalize_filename (path, NULL), *folder = g_path_get_dirname (absolute);
   g_autoptr (EvoYamlDoc) doc = evo_yaml_parse (text, n, name, error);
   g_autoptr (GPtrArray) models = g_ptr_array_new_with_free_func (model_free);
   g_autoptr (GHashTable) names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  EvoRecipe r = { doc, folder, models, notes, names };
+  EvoRecipe r = { doc, folder, models, notes, names, truncate };
 
   return doc == NULL ? NULL : import (&r, error);
 }
 
 char *
-evo_recipe_import (const char *path, GPtrArray *notes, GError **error)
+evo_recipe_import_text (const char *text, gsize n, const char *path, GPtrArray *notes, GError **error)
+{
+  return import_text (text, n, path, FALSE, notes, error);
+}
+
+char *
+evo_recipe_import (const char *path, gboolean truncate, GPtrArray *notes, GError **error)
 {
   g_autofree char *text = NULL;
   g_autoptr (GError) why = NULL;
@@ -323,7 +343,7 @@ evo_recipe_import (const char *path, GPtrArray *notes, GError **error)
   if (g_file_test (path, G_FILE_TEST_EXISTS) && !g_file_test (path, G_FILE_TEST_IS_REGULAR))
     evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "%s: is no file; a recipe is one of YAML", path);
   else if (g_file_get_contents (path, &text, &n, &why))
-    return evo_recipe_import_text (text, n, path, notes, error);
+    return import_text (text, n, path, truncate, notes, error);
   else
     evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "%s", why->message);
   return NULL;

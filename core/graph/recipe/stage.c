@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "core/base/text.h"
 #include "core/graph/recipe/read.h"
 
 void
@@ -17,7 +18,24 @@ evo_recipe_stage_free (EvoRecipeStage *s)
   g_ptr_array_unref (s->segments);
   g_ptr_array_unref (s->inputs);
   g_array_unref (s->lines);
+  g_clear_pointer (&s->offsets, g_array_unref);
+  g_clear_pointer (&s->slices, g_ptr_array_unref);
   g_free (s);
+}
+
+EvoRecipeStage *
+evo_recipe_stage_new_like (const EvoYaml *root, const EvoYaml *module, const EvoRecipeMethod *method, EvoRecipeModel *base)
+{
+  EvoRecipeStage *s = g_new0 (EvoRecipeStage, 1);
+
+  s->root = root;
+  s->module = module;
+  s->method = method;
+  s->base = base;
+  s->inputs = g_ptr_array_new ();
+  s->lines = g_array_new (FALSE, FALSE, sizeof (guint));
+  s->segments = g_ptr_array_new ();
+  return s;
 }
 
 /* ------------------------------------------------------------------ keys */
@@ -94,22 +112,22 @@ evo_recipe_check_params (EvoRecipe *r, const EvoRecipeMethod *m, const EvoYaml *
 
 /* ------------------------------------------------------------------ models */
 
-static gint
-index_of (const EvoRecipeStage *s, const EvoRecipeModel *m)
+gint
+evo_recipe_stage_find (const EvoRecipeStage *s, const EvoRecipeModel *m)
 {
   guint i;
 
   return g_ptr_array_find (s->inputs, m, &i) ? (gint) i : -1;
 }
 
-static gboolean
-is_apart (const EvoRecipeStage *s, const EvoRecipeModel *m)
+gboolean
+evo_recipe_stage_is_apart (const EvoRecipeStage *s, const EvoRecipeModel *m)
 {
   return m == s->base && (s->method->base == EVO_RECIPE_BASE_NEEDED || s->method->base == EVO_RECIPE_BASE_TAKEN);
 }
 
-static void
-add_input (EvoRecipeStage *s, EvoRecipeModel *m, guint line)
+void
+evo_recipe_stage_add (EvoRecipeStage *s, EvoRecipeModel *m, guint line)
 {
   g_ptr_array_add (s->inputs, m);
   g_array_append_val (s->lines, line);
@@ -127,8 +145,8 @@ read_base (EvoRecipe *r, EvoRecipeStage *s, GError **error)
   s->base = evo_recipe_model (r, v, error);
   if (s->base == NULL)
     return FALSE;
-  if (!is_apart (s, s->base))
-    add_input (s, s->base, v->line); /* first, so that configuration and tokenizer are the base's */
+  if (!evo_recipe_stage_is_apart (s, s->base))
+    evo_recipe_stage_add (s, s->base, v->line); /* first, so that configuration and tokenizer are the base's */
   return TRUE;
 }
 
@@ -149,8 +167,8 @@ source_model (EvoRecipe *r, const EvoYaml *item, const char *const *keys, const 
   return model;
 }
 
-static const EvoYaml *
-source_list (EvoRecipe *r, const EvoYaml *owner, const EvoYaml *list, const char *key, GError **error)
+const EvoYaml *
+evo_recipe_source_list (EvoRecipe *r, const EvoYaml *owner, const EvoYaml *list, const char *key, GError **error)
 {
   if (list != NULL && list->kind == EVO_YAML_LIST && list->items->len > 0 && list->items->len <= 1000)
     return list;
@@ -158,9 +176,9 @@ source_list (EvoRecipe *r, const EvoYaml *owner, const EvoYaml *list, const char
   return NULL;
 }
 
-/* The models of the first slice, in order, after the base where that is an input. */
-static gboolean
-read_inputs (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *list, const char *const *keys, const char *what, GError **error)
+/* The models in order, after the base where that is an input. */
+gboolean
+evo_recipe_read_inputs (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *list, const char *const *keys, const char *what, GError **error)
 {
   for (guint i = 0; i < list->items->len; i++) {
     const EvoYaml *item = list->items->pdata[i], *v = source_model (r, item, keys, what, error);
@@ -168,16 +186,16 @@ read_inputs (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *list, const char *c
 
     if (m == NULL)
       return FALSE;
-    if (m == s->base && !is_apart (s, m))
+    if (m == s->base && !evo_recipe_stage_is_apart (s, m))
       g_array_index (s->lines, guint, 0) = v->line;
-    else if (!is_apart (s, m) && index_of (s, m) < 0)
-      add_input (s, m, v->line);
+    else if (!evo_recipe_stage_is_apart (s, m) && evo_recipe_stage_find (s, m) < 0)
+      evo_recipe_stage_add (s, m, v->line);
   }
   return TRUE;
 }
 
-static gboolean
-check_count (const EvoRecipe *r, const EvoRecipeStage *s, guint line, GError **error)
+gboolean
+evo_recipe_check_count (const EvoRecipe *r, const EvoRecipeStage *s, guint line, GError **error)
 {
   const EvoRecipeMethod *m = s->method;
   guint n = s->inputs->len;
@@ -208,10 +226,11 @@ read_range (EvoRecipe *r, const EvoYaml *item, const EvoRecipeModel *m, gint32 *
          evo_recipe_fail (r, v->line, error, "%s has %d layers; [%d, %d] ends beyond them", m->node, m->n_layers, *first, *end);
 }
 
-/* Where the layers of a source go: at their own place, or the recipe is not one for these operators. */
+/* Which layers a source gives, all of a slice's as many. */
 static gboolean
-place (EvoRecipe *r, const EvoYaml *item, const EvoRecipeModel *m, gboolean is_first, EvoRecipeSegment *g, GError **error)
+place (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *item, const EvoRecipeModel *m, guint i, gboolean is_first, GError **error)
 {
+  EvoRecipeSegment *g = s->segments->pdata[0];
   gint32 first = 0, end = 0;
 
   if (!read_range (r, item, m, &first, &end, error))
@@ -219,47 +238,40 @@ place (EvoRecipe *r, const EvoYaml *item, const EvoRecipeModel *m, gboolean is_f
   if (!is_first && end - first != g->n)
     return evo_recipe_fail (r, item->line, error, "all sources of a slice must have as many layers; this has %d, the first %d", end - first, g->n);
   g->n = end - first;
-  return first == g->first ||
-         evo_recipe_fail (r, item->line, error, "layers %d to %d of %s would become layers %d to %d; slices are read where each layer keeps its place, "
-                          "in all models", first, end - 1, m->node, g->first, g->first + end - first - 1);
+  g_array_index (s->offsets, gint32, i) = first;
+  return TRUE;
 }
 
-/* The parameters of every source of one slice. */
-static gboolean
-read_sources (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *list, gboolean is_slice, EvoRecipeSegment *g, GError **error)
+gboolean
+evo_recipe_read_sources (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *list, EvoRecipeSegment *g, GError **error)
 {
   static const char *const keys[] = { "model", "parameters", "layer_range", NULL }, *const flat[] = { "model", "parameters", NULL };
   g_autofree gboolean *seen = g_new0 (gboolean, s->inputs->len + 1); /* the last: a base apart */
+  gboolean is_slice = s->offsets != NULL;
 
   for (guint k = 0; k < list->items->len; k++) {
     const EvoYaml *item = list->items->pdata[k], *params = evo_yaml_member (item, "parameters");
     const EvoYaml *v = source_model (r, item, is_slice ? keys : flat, is_slice ? "a source" : "a model", error);
     EvoRecipeModel *m = v == NULL ? NULL : evo_recipe_model (r, v, error);
-    gint i = m == NULL ? -1 : is_apart (s, m) ? (gint) s->inputs->len : index_of (s, m);
+    guint i = m == NULL || evo_recipe_stage_is_apart (s, m) ? s->inputs->len : (guint) evo_recipe_stage_find (s, m);
 
     if (m == NULL || !evo_recipe_check_params (r, s->method, params, TRUE, error))
       return FALSE;
-    if (i >= 0 && seen[i])
+    if (seen[i])
       return evo_recipe_fail (r, v->line, error, "%s stands twice; a recipe names a model once (a pipeline may name it twice)", m->node);
-    if (is_slice && !place (r, item, m, k == 0, g, error))
+    if (is_slice && !place (r, s, item, m, i, k == 0, error))
       return FALSE;
-    if (i < 0)
-      return evo_recipe_fail (r, item->line, error, "%s is not in the first slice; slices are read where all have the same models", m->node);
     seen[i] = TRUE;
-    if (i < (gint) s->inputs->len)
+    if (i < s->inputs->len)
       g->source[i] = params;
     else if (params != NULL)
       evo_recipe_note (r, params->line, "parameters of the base model have no effect in %s; they are left out", s->method->name);
   }
-  for (guint i = 0; i < s->inputs->len; i++)
-    if (!seen[i] && s->inputs->pdata[i] != s->base)
-      return evo_recipe_fail (r, list->line, error, "%s is not in this slice; slices are read where all have the same models",
-                              ((const EvoRecipeModel *) s->inputs->pdata[i])->node);
   return TRUE;
 }
 
-static EvoRecipeSegment *
-new_segment (EvoRecipeStage *s, gint32 first)
+EvoRecipeSegment *
+evo_recipe_stage_add_segment (EvoRecipeStage *s, gint32 first)
 {
   EvoRecipeSegment *g = g_new0 (EvoRecipeSegment, 1);
 
@@ -269,74 +281,21 @@ new_segment (EvoRecipeStage *s, gint32 first)
   return g;
 }
 
-static gboolean
-read_slice (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *slice, gint32 first, GError **error)
-{
-  const EvoYaml *base = evo_yaml_member (slice, "base_model"), *odd = evo_yaml_member (slice, "residual_weight");
-  EvoRecipeModel *m = base == NULL ? s->base : evo_recipe_model (r, base, error);
-  EvoRecipeSegment *g = new_segment (s, first);
-
-  g->slice = evo_yaml_member (slice, "parameters");
-  if (base != NULL && m == NULL)
-    return FALSE;
-  if (m != s->base)
-    return evo_recipe_fail (r, base->line, error, "a slice with a base_model of its own is not read; base_model stands at the top, for all slices");
-  if (odd != NULL)
-    evo_recipe_note (r, odd->line, "residual_weight changes no number; it is left out");
-  return evo_recipe_check_params (r, s->method, g->slice, FALSE, error) &&
-         read_sources (r, s, evo_yaml_member (slice, "sources"), TRUE, g, error);
-}
-
-static gboolean
-check_whole (EvoRecipe *r, EvoRecipeStage *s, gint32 n, guint line, GError **error)
-{
-  for (guint i = 0; i < s->inputs->len; i++) {
-    const EvoRecipeModel *m = s->inputs->pdata[i];
-
-    if (m->n_layers != n)
-      return evo_recipe_fail (r, line, error, "the slices end at layer %d, %s has %d layers; slices are read where they hold all of every model", n,
-                              m->node, m->n_layers);
-  }
-  return TRUE;
-}
-
-static gboolean
-read_slices (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *slices, GError **error)
-{
-  static const char *const keys[] = { "sources", "base_model", "residual_weight", "parameters", NULL };
-  static const char *const source[] = { "model", "parameters", "layer_range", NULL };
-  gint32 at = 0;
-
-  if (slices->kind != EVO_YAML_LIST || slices->items->len == 0 || slices->items->len > 1000)
-    return evo_recipe_fail (r, slices->line, error, "slices needs a list of 1 to 1000, each - sources: with a list of models");
-  for (guint i = 0; i < slices->items->len; i++) {
-    const EvoYaml *slice = slices->items->pdata[i], *list;
-
-    if (slice->kind != EVO_YAML_MAP)
-      return evo_recipe_fail (r, slice->line, error, "a slice is a map with sources, not %s", evo_yaml_kind_name (slice));
-    list = evo_recipe_check_keys (r, slice, "a slice", keys, error) ? source_list (r, slice, evo_yaml_member (slice, "sources"), "sources", error) : NULL;
-    if (list == NULL || (i == 0 && (!read_inputs (r, s, list, source, "a source", error) || !check_count (r, s, list->line, error))) ||
-        !read_slice (r, s, slice, at, error))
-      return FALSE;
-    at += ((const EvoRecipeSegment *) s->segments->pdata[i])->n;
-  }
-  return check_whole (r, s, at, slices->line, error);
-}
-
 /* ------------------------------------------------------------------ models, slices, modules */
 
 static gboolean
 read_models (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *owner, const EvoYaml *models, GError **error)
 {
   static const char *const keys[] = { "model", "parameters", NULL };
-  const EvoYaml *list = source_list (r, owner, models, "models", error);
+  const EvoYaml *list = evo_recipe_source_list (r, owner, models, "models", error);
   EvoRecipeSegment *g;
 
-  if (list == NULL || !read_inputs (r, s, list, keys, "a model", error) || !check_count (r, s, list->line, error))
+  if (list == NULL || !evo_recipe_read_inputs (r, s, list, keys, "a model", error) || !evo_recipe_check_count (r, s, list->line, error))
     return FALSE;
-  g = new_segment (s, 0);
+  g = evo_recipe_stage_add_segment (s, 0);
   g->n = ((const EvoRecipeModel *) (s->base != NULL ? s->base : s->inputs->pdata[0]))->n_layers;
-  return read_sources (r, s, list, FALSE, g, error);
+  s->n_layers = g->n;
+  return evo_recipe_read_sources (r, s, list, g, error);
 }
 
 static gboolean
@@ -353,7 +312,7 @@ read_body (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *owner, GError **error
     return evo_recipe_fail (r, second->line, error, "a recipe needs exactly one of models, slices and modules");
   }
   if (modules == NULL)
-    return models != NULL ? read_models (r, s, owner, models, error) : read_slices (r, s, slices, error);
+    return models != NULL ? read_models (r, s, owner, models, error) : evo_recipe_read_slices (r, s, slices, error);
   module = evo_yaml_member (modules, "default");
   if (module == NULL)
     return evo_recipe_fail (r, modules->line, error, "modules needs the module \"default\"; models of several modules are not read");
@@ -362,11 +321,23 @@ read_body (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *owner, GError **error
          evo_recipe_check_params (r, s->method, s->module, FALSE, error) && read_body (r, s, module, error);
 }
 
+static gboolean
+is_vocabulary (const EvoShape *a, const EvoShape *b)
+{
+  static const char *const names[] = { "*embed*", "*lm_head*", "*wte*" };
+  gboolean named = FALSE;
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    named = named || evo_glob_match (names[i], a->name);
+  return named && a->n_dims == b->n_dims && a->n_dims > 0 && memcmp (a->dims + 1, b->dims + 1, (a->n_dims - 1) * sizeof *a->dims) == 0;
+}
+
 /* Embeddings of other sizes are what is met most; the rest is found when the pipeline is checked. */
 static gboolean
 check_shapes (EvoRecipe *r, const EvoRecipeStage *s, GError **error)
 {
   const EvoRecipeModel *like = s->base != NULL ? s->base : s->inputs->pdata[0];
+  gboolean by_token = r->truncate || evo_yaml_member (s->root, "tokenizer") != NULL || evo_yaml_member (s->root, "tokenizer_source") != NULL;
 
   for (guint i = 0; i < s->inputs->len; i++) {
     const EvoRecipeModel *m = s->inputs->pdata[i];
@@ -378,10 +349,13 @@ check_shapes (EvoRecipe *r, const EvoRecipeStage *s, GError **error)
 
       if (at < 0 || evo_shape_equal (a, b = evo_store_get_tensor (m->store, (guint) at)))
         continue;
+      if (is_vocabulary (a, b) && (by_token || m->is_stage || like->is_stage)) /* a stage's own rows are known when it is laid out */
+        continue;
       ours = evo_shape_text (a);
       theirs = evo_shape_text (b);
-      return evo_recipe_fail (r, g_array_index (s->lines, guint, i), error, "\"%s\" is %s in %s and %s in %s; recipes are read whose models have one "
-                              "shape, so also one vocabulary", a->name, ours, like->node, theirs, m->node);
+      return evo_recipe_fail (r, g_array_index (s->lines, guint, i), error, "\"%s\" is %s in %s and %s in %s; %s", a->name, ours,
+                              like->node, theirs, m->node, is_vocabulary (a, b) ? "the models have different vocabularies: write tokenizer: {source: union} "
+                              "or {source: base}, or merge with --unsafe-truncate-embeddings" : "recipes are read whose models have one shape");
     }
   }
   return TRUE;
@@ -400,8 +374,8 @@ plain (const EvoRecipeStage *s, guint i, const char *key, double *out, guint *li
 }
 
 /* della's probabilities lie between 0 and 1. */
-static gboolean
-check_window (EvoRecipe *r, const EvoRecipeStage *s, GError **error)
+gboolean
+evo_recipe_check_window (EvoRecipe *r, const EvoRecipeStage *s, GError **error)
 {
   gboolean has_window = evo_recipe_key (s->method, "density") != NULL && evo_recipe_key (s->method, "epsilon") != NULL;
 
@@ -420,15 +394,11 @@ check_window (EvoRecipe *r, const EvoRecipeStage *s, GError **error)
 EvoRecipeStage *
 evo_recipe_stage_new (EvoRecipe *r, const EvoYaml *root, GError **error)
 {
-  g_autoptr (EvoRecipeStage) s = g_new0 (EvoRecipeStage, 1);
+  g_autoptr (EvoRecipeStage) s = evo_recipe_stage_new_like (root, NULL, NULL, NULL);
 
-  s->root = root;
-  s->inputs = g_ptr_array_new ();
-  s->lines = g_array_new (FALSE, FALSE, sizeof (guint));
-  s->segments = g_ptr_array_new ();
   if (!check_root (r, root, error) || !read_method (r, s, error) ||
       !evo_recipe_check_params (r, s->method, evo_yaml_member (root, "parameters"), FALSE, error) || !read_base (r, s, error) ||
-      !read_body (r, s, root, error) || !check_shapes (r, s, error) || !check_window (r, s, error))
+      !read_body (r, s, root, error) || !check_shapes (r, s, error) || (s->slices == NULL && !evo_recipe_check_window (r, s, error)))
     return NULL;
   return g_steal_pointer (&s);
 }

@@ -25,7 +25,7 @@ struct EvoValue {
   EvoGene *gene;                    /* shared by all values of the same "name" */
 };
 
-typedef enum { EVO_PER_MODEL, EVO_PER_LAYER, EVO_PER_GROUP, EVO_PER_CONTROL, EVO_PER_SELECTORS } EvoPer;
+typedef enum { EVO_PER_MODEL, EVO_PER_LAYER, EVO_PER_GROUP, EVO_PER_CONTROL, EVO_PER_SELECTORS, EVO_PER_POSITION } EvoPer; /* POSITION: of a layer path */
 
 /* One {"evolve": ...} or {"choice": ...}: one dimension, or several under one name (`per`). */
 struct EvoGene {
@@ -36,8 +36,11 @@ struct EvoGene {
   double low, high;
   double start, sigma;              /* NaN: not given (start: the middle of the range, geometric for log); sigma: share of the range */
   double *choices; guint n_choices; /* scalars of the parameter */
+  char **choice_names;              /* NULL: they are called as the parameter's values are */
   EvoPer per; guint per_n; char **per_selectors;
   char *simplex; double simplex_total; /* NULL: none */
+  gconstpointer of_path;            /* POSITION: the EvoNode of the path */
+  double *starts;                   /* [n] POSITION: where each begins; NULL: all at start */
   guint n;                          /* dimensions; known once the number of layers is (evo_gene_bind) */
   char **labels;                    /* [n] full names: "blend.ja.weight[layer 3]" */
   guint first;                      /* index of its first dimension in the graph-wide vector of all genes (assigned by layout.c after binding): a

@@ -5,7 +5,9 @@
  */
 #include <string.h>
 
+#include "core/graph/path/evolve.h"
 #include "core/graph/read/read.h"
+#include "core/graph/vocab/vocab.h"
 
 typedef struct {
   const EvoGraph *g;
@@ -24,12 +26,6 @@ add_text (Recipe *r, const char *key, const char *text)
 
   evo_json_add_key (&r->w, key);
   evo_json_add_string (&r->w, escaped);
-}
-
-static const char *
-user_dtype (EvoDtype d)
-{
-  return d == EVO_DTYPE_BF16 ? "bf16" : d == EVO_DTYPE_F16 ? "f16" : "f32";
 }
 
 /* ------------------------------------------------------------------ parameters */
@@ -64,6 +60,66 @@ write_bound (Recipe *r, const EvoParam *p, gconstpointer object)
   evo_json_end_array (&r->w);
 }
 
+/* One number may stand for a list of them, and need not mean what a list of one does. */
+static void
+write_param (Recipe *r, const EvoParam *p, const EvoJson *given, gconstpointer object)
+{
+  if (p->type != EVO_TYPE_NUMBERS || evo_json_kind (given) != EVO_JSON_NUMBER) {
+    write_bound (r, p, object);
+    return;
+  }
+  evo_json_add_key (&r->w, p->name);
+  evo_json_add_value (&r->w, given);
+}
+
+/* What a path that was searched is written instead of. */
+static gboolean
+is_of_searched_path (const EvoNode *node, const char *name)
+{
+  static const char *const names[] = { "path", "scale", "ends", "repeats", NULL };
+
+  return node->path_genes != NULL && g_strv_contains (names, name);
+}
+
+/* "a:0-3", "b:7": neighbours that follow each other are one range. */
+static void
+write_hops (Recipe *r, const EvoNode *node, const EvoPathHop *hops, guint n)
+{
+  evo_json_add_key (&r->w, "path");
+  evo_json_begin_array (&r->w);
+  for (guint i = 0, end; i < n; i = end) {
+    g_autofree char *text = NULL;
+
+    for (end = i + 1; end < n && hops[end].input == hops[i].input && hops[end].layer == hops[end - 1].layer + 1;)
+      end++;
+    text = end == i + 1 ? g_strdup_printf ("%s:%d", node->in[hops[i].input].from->name, hops[i].layer)
+                        : g_strdup_printf ("%s:%d-%d", node->in[hops[i].input].from->name, hops[i].layer, hops[end - 1].layer);
+    evo_json_add_string (&r->w, text);
+  }
+  evo_json_end_array (&r->w);
+}
+
+static void
+write_searched_path (Recipe *r, const EvoNode *node)
+{
+  g_autoptr (GArray) hops = g_array_new (FALSE, FALSE, sizeof (EvoPathHop));
+  g_autofree gint32 *n_layers = evo_path_dup_n_layers (node, r->n_layers);
+  gboolean is_plain = TRUE;
+
+  /* one that cannot be decoded was never evaluated, so it cannot have won */
+  g_return_if_fail (evo_path_genes_decode (node, n_layers, r->x, hops, NULL));
+  write_hops (r, node, (const EvoPathHop *) (gconstpointer) hops->data, hops->len);
+  for (guint i = 0; i < hops->len; i++)
+    is_plain = is_plain && g_array_index (hops, EvoPathHop, i).scale == 1;
+  if (is_plain)
+    return;
+  evo_json_add_key (&r->w, "scale");
+  evo_json_begin_array (&r->w);
+  for (guint i = 0; i < hops->len; i++)
+    evo_json_add_number (&r->w, g_array_index (hops, EvoPathHop, i).scale);
+  evo_json_end_array (&r->w);
+}
+
 /* The parameters that `where` gives. values NULL: all of them are bound. */
 static void
 write_params (Recipe *r, const EvoNode *node, const EvoParam *table, const EvoJson *where, EvoValue *const *values, gconstpointer object)
@@ -71,11 +127,10 @@ write_params (Recipe *r, const EvoNode *node, const EvoParam *table, const EvoJs
   for (const EvoParam *p = table; p != NULL && p->name != NULL; p++) {
     const EvoValue *value = values == NULL ? NULL : values[p - table];
 
-    if (evo_json_member (where, p->name) == NULL)
+    if (evo_json_member (where, p->name) == NULL || (object == node->params && is_of_searched_path (node, p->name)))
       continue;
     if (value == NULL) {
-      if (values == NULL || !evo_param_is_numeric (p))
-        write_bound (r, p, object);
+      write_param (r, p, evo_json_member (where, p->name), object);
       continue;
     }
     evo_json_add_key (&r->w, p->name);
@@ -95,8 +150,18 @@ write_common (Recipe *r, const EvoNode *node)
     evo_json_add_key (&r->w, "seed");
     evo_json_add_value (&r->w, seed);
   }
-  if (node->dtype != EVO_DTYPE_NONE)
-    add_text (r, "dtype", user_dtype (node->dtype));
+  if (evo_dtypes_given (&node->dtype)) {
+    evo_json_add_key (&r->w, "dtype");
+    evo_dtypes_write (&node->dtype, &r->w);
+  }
+  if (node->compat != EVO_DTYPE_NONE) {
+    evo_json_add_key (&r->w, "compat");
+    evo_compat_write (node->compat, &r->w);
+  }
+  if (node->allow_nonfinite) {
+    evo_json_add_key (&r->w, "allow_nonfinite");
+    evo_json_add_bool (&r->w, TRUE);
+  }
 }
 
 /* Masks that went by trial are those of the one trial; a node that names a trial itself keeps it. */
@@ -179,9 +244,13 @@ write_merge (Recipe *r, const EvoNode *node)
   write_masks (r, node);
   if (node->base.from != NULL)
     add_text (r, "base", node->base.from->name);
+  evo_vocab_write (node, &r->w);
   write_params (r, node, node->plugin->op->params, node->where, node->values, node->params);
   write_node_in_params (r, node);
-  write_in (r, node);
+  if (node->path_genes != NULL)
+    write_searched_path (r, node);
+  if (node->n_in > 0) /* an adapter has none */
+    write_in (r, node);
 }
 
 /* A finished search is a checkpoint like those it came from. */
@@ -239,18 +308,22 @@ write_save (Recipe *r, const EvoNode *asked, const EvoNode *target)
 {
   evo_json_add_key (&r->w, "save");
   evo_json_begin_object (&r->w);
-  if (asked->save_dtype == EVO_DTYPE_NONE && asked->save_shard_bytes == 0) {
+  if (!evo_dtypes_given (&asked->save_dtype) && asked->save_shard_bytes == 0 && asked->save_layout == EVO_SAVE_PLAIN) {
     add_text (r, target->name, "model");
   } else {
     evo_json_add_key (&r->w, target->name);
     evo_json_begin_object (&r->w);
     add_text (r, "path", "model");
-    if (asked->save_dtype != EVO_DTYPE_NONE)
-      add_text (r, "dtype", user_dtype (asked->save_dtype));
+    if (evo_dtypes_given (&asked->save_dtype)) {
+      evo_json_add_key (&r->w, "dtype");
+      evo_dtypes_write (&asked->save_dtype, &r->w);
+    }
     if (asked->save_shard_bytes > 0) {
       evo_json_add_key (&r->w, "shard_size");
       evo_json_add_integer (&r->w, (gint64) asked->save_shard_bytes);
     }
+    if (asked->save_layout == EVO_SAVE_SHARED)
+      add_text (r, "layout", "shared");
     evo_json_end_object (&r->w);
   }
   evo_json_end_object (&r->w);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/text.h"
+#include "core/graph/vocab/vocab.h"
 
 typedef struct {
   const char *use, *method;
@@ -179,6 +180,8 @@ can_say (const EvoNode *node, const Method *m)
       return FALSE;
   if (evo_param_find (node->plugin->op->params, "rescale") != NULL && (rescale == NULL || g_str_equal (rescale, "density")))
     return FALSE;
+  if (node->vocab != NULL && (node->vocab->kind == EVO_VOCAB_TRUNCATE || node->vocab->n_rules > 0)) /* a command line there; and models named again */
+    return FALSE;
   for (guint e = 0; e < node->n_in; e++) {
     if (node->in[e].from->kind == EVO_KIND_MERGE)
       return FALSE;
@@ -200,6 +203,30 @@ write_path (const Writing *w, const EvoModels *models, const EvoNode *from, EvoS
   g_string_append_c (w->out, '\n');
 }
 
+/* Without a base_model mergekit takes any of the models for it. */
+static void
+write_tokenizer (const Writing *w, const EvoModels *models, EvoSearchPath path_of, gpointer data)
+{
+  const EvoVocabSpec *s = w->node->vocab;
+  EvoJsonWriter json;
+
+  if (s != NULL) {
+    g_string_append (w->out, "tokenizer:\n  source: ");
+    if (s->kind == EVO_VOCAB_NODE)
+      write_path (w, models, s->input < w->node->n_in ? w->node->in[s->input].from : w->node->base.from, path_of, data);
+    else
+      g_string_append (w->out, s->kind == EVO_VOCAB_UNION ? "union\n" : "base\n");
+    if (s->multiple > 1)
+      g_string_append_printf (w->out, "  pad_to_multiple_of: %" G_GINT64_FORMAT "\n", s->multiple);
+  }
+  if (w->node->chat_template == NULL)
+    return;
+  g_string_append (w->out, "chat_template: ");
+  evo_json_writer_init (&json, w->out, FALSE);
+  evo_json_add_string (&json, w->node->chat_template);
+  g_string_append_c (w->out, '\n');
+}
+
 static void
 write_models (const Writing *w, const EvoModels *models, const Method *m, EvoSearchPath path_of, gpointer data)
 {
@@ -217,7 +244,7 @@ write_models (const Writing *w, const EvoModels *models, const Method *m, EvoSea
 }
 
 char *
-evo_graph_to_mergekit (const EvoModels *models, const EvoNode *node, const double *x, EvoDtype as, EvoSearchPath path_of, gpointer data)
+evo_graph_to_mergekit (const EvoModels *models, const EvoNode *node, const double *x, const EvoDtypes *as, EvoSearchPath path_of, gpointer data)
 {
   const Method *m = find_method (node);
   Writing w = { node, evo_models_get_layout (models, node), x, NULL };
@@ -230,10 +257,11 @@ evo_graph_to_mergekit (const EvoModels *models, const EvoNode *node, const doubl
     g_string_append (w.out, "# mergekit draws masks of its own at every run: the same in distribution, not in bytes.\n");
   g_string_append_printf (w.out, "merge_method: %s\ndtype: float32\nout_dtype: %s\n", m->method,
                           evo_dtype_torch_name (evo_layout_dtype (&w.layout->tensors[0], as)));
-  if (node->base.from != NULL || g_str_equal (m->method, "slerp")) {
+  if (node->base.from != NULL || node->vocab != NULL || g_str_equal (m->method, "slerp")) {
     g_string_append (w.out, "base_model: ");
     write_path (&w, models, node->base.from != NULL ? node->base.from : node->in[0].from, path_of, data);
   }
+  write_tokenizer (&w, models, path_of, data);
   write_models (&w, models, m, path_of, data);
   g_string_append (w.out, "parameters:\n");
   for (guint i = 0; i < G_N_ELEMENTS (m->node) && m->node[i] != NULL; i++)

@@ -9,6 +9,6 @@
 /* YAML for mergekit 0.1.5 (owned) that makes `node`'s model under the graph-wide genes x, stored in dtype `as` (NONE: the layout's); NULL: it is
  * no merge of plain models by one of mergekit's methods, or uses what mergekit cannot (scope "model", vote "plain", rescale "density").
  * path_of gives a finished search's directory. Randomly thinned merges draw other masks there. */
-char *evo_graph_to_mergekit (const EvoModels *models, const EvoNode *node, const double *x, EvoDtype as, EvoSearchPath path_of, gpointer data);
+char *evo_graph_to_mergekit (const EvoModels *models, const EvoNode *node, const double *x, const EvoDtypes *as, EvoSearchPath path_of, gpointer data);
 
 #endif

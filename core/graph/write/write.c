@@ -120,6 +120,7 @@ evo_graph_to_json (const EvoGraph *g)
   write_if_there (&w, root, "note");
   evo_json_add_key (&w, "seed");
   evo_json_add_integer (&w, (gint64) g->seed);
+  write_if_there (&w, root, "compat");
   evo_json_add_key (&w, "nodes");
   evo_json_begin_object (&w);
   for (guint i = 0; i < evo_json_size (nodes); i++) {
@@ -174,8 +175,11 @@ add_search (GPtrArray *pairs, const EvoNode *node)
 {
   for (guint i = 0; i < node->search.n_genes; i++)
     add_pair (pairs, g_strdup_printf ("/nodes/%s gene %u", node->name, i), g_strdup (node->search.genes[i]->name));
-  if (node->save_dtype != EVO_DTYPE_NONE)
-    add_pair (pairs, g_strdup_printf ("/save/%s/dtype", node->name), g_strdup (evo_dtype_name (node->save_dtype)));
+  if (node->save_dtype.n == 0 && node->save_dtype.all != EVO_DTYPE_NONE)
+    add_pair (pairs, g_strdup_printf ("/save/%s/dtype", node->name), g_strdup (evo_dtype_name (node->save_dtype.all)));
+  for (guint i = 0; i < node->save_dtype.n; i++)
+    add_pair (pairs, g_strdup_printf ("/save/%s/dtype %s", node->name, node->save_dtype.selectors[i]),
+              g_strdup (evo_dtype_name (node->save_dtype.dtypes[i])));
 }
 
 char **
@@ -184,9 +188,11 @@ evo_graph_identity (const EvoGraph *g)
   g_autofree char *json = evo_graph_to_json (g);
   g_autoptr (EvoJsonDoc) doc = evo_json_parse (json, -1, "pipeline", EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, NULL);
   g_autoptr (GPtrArray) pairs = g_ptr_array_new_with_free_func (g_free);
-  const EvoJson *nodes = evo_json_member (evo_json_root (doc), "nodes");
+  const EvoJson *nodes = evo_json_member (evo_json_root (doc), "nodes"), *compat = evo_json_member (evo_json_root (doc), "compat");
 
   add_pair (pairs, g_strdup ("/seed"), g_strdup_printf ("%" G_GUINT64_FORMAT, g->seed));
+  if (compat != NULL)
+    add_leaves (pairs, compat);
   for (guint i = 0; i < evo_json_size (nodes); i++) {
     const EvoJson *v = evo_json_at (nodes, i);
     const EvoNode *node = evo_graph_find (g, evo_json_key (v));
