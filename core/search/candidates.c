@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/graph/path/evolve.h"
 #include "core/search/search.h"
 
 void
@@ -44,16 +45,42 @@ evo_search_add_candidate (EvoSearch *s, double *point)
   return c;
 }
 
+/* Many genes mean one path: candidates that take it are the same. FALSE: it has none, or these genes mean no path. */
+static gboolean
+add_path (const EvoSearch *s, const double *x, GChecksum *sum)
+{
+  const EvoNode *target = s->spec->target;
+  g_autoptr (GArray) hops = g_array_new (FALSE, FALSE, sizeof (EvoPathHop));
+  g_autofree gint32 *n_layers = NULL;
+
+  if (target->path_genes == NULL)
+    return FALSE;
+  n_layers = evo_path_dup_n_layers (target, evo_models_get_n_layers (s->run->models));
+  if (!evo_path_genes_decode (target, n_layers, x, hops, NULL))
+    return FALSE;
+  for (guint i = 0; i < hops->len; i++) {
+    const EvoPathHop *h = &g_array_index (hops, EvoPathHop, i);
+    const double visit[3] = { h->input, h->layer, h->scale };
+
+    g_checksum_update (sum, (const guchar *) visit, sizeof visit);
+  }
+  return TRUE;
+}
+
 /* Equal genes on equal items (and, where masks go by trial, of the same trial) are one evaluation. */
 char *
 evo_search_candidate_key (EvoSearch *s, const EvoTrialCandidate *c)
 {
   GChecksum *sum = g_checksum_new (G_CHECKSUM_SHA256);
+  gboolean by_path = add_path (s, c->x, sum);
   char *key;
 
   for (guint i = 0; i < s->space.n; i++) {
-    double v = c->x[s->space.genes[s->space.gene[i]]->first + s->space.part[i]];
+    const EvoGene *gene = s->space.genes[s->space.gene[i]];
+    double v = c->x[gene->first + s->space.part[i]];
 
+    if (by_path && gene->of_path == s->spec->target)
+      continue;
     g_checksum_update (sum, (const guchar *) &v, sizeof v);
   }
   if (s->items != NULL)
@@ -169,6 +196,8 @@ evo_search_take_reply (EvoSearch *s, EvoTrialCandidate *c, EvoReply *r)
   c->trial.seconds = r->seconds;
   s->n_evaluated++;
   s->evaluated_s += r->seconds;
+  s->hops_run += r->hops_run;
+  s->hops_skipped += r->hops_skipped;
   if (r->error != NULL) {
     c->trial.failed = TRUE;
     c->trial.score = NAN;

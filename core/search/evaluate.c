@@ -17,6 +17,7 @@ show_progress (EvoSearch *s)
   gint64 left = s->spec->trials > 0 ? s->budget - s->next : 0;
   double each = s->n_evaluated > 0 ? s->evaluated_s / (double) s->n_evaluated / s->run->options.jobs : NAN;
   g_autofree char *time_left = isnan (each) || s->budget == G_MAXINT64 ? g_strdup ("?") : evo_duration_text (each * (double) MAX (left, 0));
+  g_autofree char *best = evo_search_best_text (s);
   gint64 done = s->next - (gint64) s->batch->len;
 
   for (guint i = 0; i < s->batch->len; i++)
@@ -24,18 +25,24 @@ show_progress (EvoSearch *s)
   if (s->best < 0)
     evo_progress_live (s->run->progress, "%s: trial %" G_GINT64_FORMAT, s->node->name, done);
   else
-    evo_progress_live (s->run->progress, "%s: trial %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT " · best %.4g ± %.2g (trial %" G_GINT64_FORMAT
-                       ") · %.2f s/trial · %s left", s->node->name, done, MIN (s->budget, 9999999), s->best_score, s->best_half, s->best, each,
-                       time_left);
+    evo_progress_live (s->run->progress, "%s: trial %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT " · best %s (trial %" G_GINT64_FORMAT ") · %.2f s/trial · %s left",
+                       s->node->name, done, MIN (s->budget, 9999999), best, s->best, each, time_left);
+}
+
+char *
+evo_search_best_text (const EvoSearch *s)
+{
+  return s->best_half == 0 ? g_strdup_printf ("%.4g", s->best_score) : g_strdup_printf ("%.4g ± %.2g", s->best_score, s->best_half);
 }
 
 double
-evo_search_half_interval (const EvoTrial *t)
+evo_search_half_interval (const EvoSearch *s, const EvoTrial *t)
 {
   const EvoEvaluation *e = t->n_evaluations > 0 ? &t->evaluations[0] : NULL;
+  const EvoEvaluatorOp *op = (const EvoEvaluatorOp *) s->spec->objectives[0].evaluator->plugin->op;
   double sum = 0, squares = 0;
 
-  if (e == NULL || e->n < 2)
+  if (e == NULL || e->n < 2 || t->n_evaluations > 1 || op->n_values > 1)
     return 0;
   for (gsize i = 0; i < e->n; i++) {
     sum += e->values[i];

@@ -26,7 +26,7 @@ score_model (EvoRun *run, EvoScorer *scorer, const EvoNode *exam, const EvoNode 
   if (resident == NULL)
     return FALSE;
   evo_merge_context_init (&context, run->models, run->k, run->pool, run->x, -1, NULL);
-  good = evo_resident_fill (resident, &context, model, EVO_DTYPE_NONE, error);
+  good = evo_resident_fill (resident, &context, model, NULL, error);
   evo_merge_context_clear (&context);
   g_ptr_array_set_size (answers, (gint) n);
   if (!good || !evo_scorer_run (scorer, evo_resident_get_text (resident), NULL, n, values, (char **) answers->pdata, error))

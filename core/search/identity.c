@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
+#include "core/graph/lora/lora.h"
 #include "core/kernels/kernels.h"
 #include "core/search/run.h"
 
@@ -48,6 +49,12 @@ add_node (EvoRun *run, const EvoNode *node, GPtrArray *pairs, GError **error)
 
     if (aux != NULL)
       add (pairs, g_strdup_printf ("tensors %s", evo_store_get_path (aux)), evo_store_digest (aux));
+  }
+  const EvoLora *lora = node->kind == EVO_KIND_MERGE ? evo_models_get_lora (run->models, node) : NULL;
+  if (lora != NULL) {
+    add (pairs, g_strdup_printf ("tensors %s", evo_store_get_path (evo_lora_get_store (lora))), evo_store_digest (evo_lora_get_store (lora)));
+    if (!add_file (pairs, "adapter", evo_lora_get_config (lora), error))
+      return FALSE;
   }
   return node->kind != EVO_KIND_EVALUATOR ||
          (add_file (pairs, "data", node->eval.data, error) && add_file (pairs, "template", node->eval.template_file, error));

@@ -24,6 +24,7 @@ static const char schema[] =
   "CREATE TABLE IF NOT EXISTS validations(node TEXT, generation INTEGER, trial INTEGER, score REAL, scores BLOB,"
   " PRIMARY KEY(node, generation)) WITHOUT ROWID;"
   "CREATE TABLE IF NOT EXISTS stages(node TEXT PRIMARY KEY, best_trial INTEGER, score REAL, path TEXT) WITHOUT ROWID;"
+  "CREATE TABLE IF NOT EXISTS exports(node TEXT PRIMARY KEY, trial INTEGER, prompts INTEGER, same INTEGER, largest REAL, rms REAL) WITHOUT ROWID;"
   "CREATE TABLE IF NOT EXISTS exams(node TEXT, model TEXT, identity TEXT, score REAL, scores BLOB, PRIMARY KEY(node, model)) WITHOUT ROWID;"
   "CREATE TABLE IF NOT EXISTS answers(node TEXT, model TEXT, item INTEGER, answer TEXT, score REAL, PRIMARY KEY(node, model, item))"
   " WITHOUT ROWID;";
@@ -187,7 +188,9 @@ check_tables (EvoJournal *j, GError **error)
   static const char *const queries[] = {
     "SELECT key, value FROM meta", "SELECT node, trial, generation, status, score, genes, seconds, reason FROM trials",
     "SELECT node, trial, evaluator, score, scores FROM items", "SELECT node, generation, trial, score, scores FROM validations",
-    "SELECT node, best_trial, score, path FROM stages", "SELECT node, model, identity, score, scores FROM exams",
+    "SELECT node, best_trial, score, path FROM stages",
+    "SELECT node, trial, prompts, same, largest, rms FROM exports",
+    "SELECT node, model, identity, score, scores FROM exams",
     "SELECT node, model, item, answer, score FROM answers"
   };
 
@@ -470,7 +473,9 @@ evo_journal_get_validation (EvoJournal *j, const char *node, gint64 generation, 
 gboolean
 evo_journal_add_stage (EvoJournal *j, const char *node, gint64 best, double score, const char *path, GError **error)
 {
-  return finish (j, prepare (j, "INSERT OR REPLACE INTO stages VALUES(?,?,?,?)", "tidt", node, best, score, path), error);
+  return execute (j, "BEGIN", error) &&
+         end (j, finish (j, prepare (j, "INSERT OR REPLACE INTO stages VALUES(?,?,?,?)", "tidt", node, best, score, path), error) &&
+                   finish (j, prepare (j, "DELETE FROM exports WHERE node=?", "t", node), error), error);
 }
 
 int
@@ -483,6 +488,28 @@ evo_journal_get_stage (EvoJournal *j, const char *node, gint64 *best, double *sc
     *best = sqlite3_column_int64 (s, 0);
     *score = column_number (s, 1);
     *path = column_text (s, 2);
+  }
+  sqlite3_finalize (s);
+  return rc;
+}
+
+gboolean
+evo_journal_add_export (EvoJournal *j, const char *node, gint64 trial, gint64 prompts, gint64 same, double largest, double rms, GError **error)
+{
+  return finish (j, prepare (j, "INSERT OR REPLACE INTO exports VALUES(?,?,?,?,?,?)", "tiiidd", node, trial, prompts, same, largest, rms), error);
+}
+
+int
+evo_journal_get_export (EvoJournal *j, const char *node, gint64 trial, gint64 *prompts, gint64 *same, double *largest, double *rms, GError **error)
+{
+  sqlite3_stmt *s = prepare (j, "SELECT prompts, same, largest, rms FROM exports WHERE node=? AND trial=?", "ti", node, trial);
+  int rc = fetch (j, s, error);
+
+  if (rc == 1) {
+    *prompts = sqlite3_column_int64 (s, 0);
+    *same = sqlite3_column_int64 (s, 1);
+    *largest = column_number (s, 2);
+    *rms = column_number (s, 3);
   }
   sqlite3_finalize (s);
   return rc;
@@ -517,7 +544,7 @@ forget_search (EvoJournal *j, const char *node, GError **error)
 {
   static const char *const deletions[] = { "DELETE FROM trials WHERE node=?", "DELETE FROM items WHERE node=?",
                                            "DELETE FROM validations WHERE node=?", "DELETE FROM stages WHERE node=?",
-                                           "DELETE FROM answers WHERE node=?" };
+                                           "DELETE FROM exports WHERE node=?", "DELETE FROM answers WHERE node=?" };
 
   for (guint i = 0; i < G_N_ELEMENTS (deletions); i++)
     if (!finish (j, prepare (j, deletions[i], "t", node), error))

@@ -7,6 +7,7 @@
  *   items(node, trial, evaluator, score, scores)                   scores: f64le, n_items x n_values of the evaluator
  *   validations(node, generation, trial, score, scores)
  *   stages(node, best_trial, score, path)                          finished searches
+ *   exports(node, trial, prompts, same, largest, rms)              a saved layer path against the searched one: see export-error.h
  *   exams(node, model, identity, score, scores)                    the exam's results; identity: digest of what was asked of what
  *   answers(node, model, item, answer, score)                      of the best trial ("trial 17") and of the exam (the model's name)
  */
@@ -55,8 +56,12 @@ gboolean evo_journal_add_trial (EvoJournal *j, const char *node, const EvoTrial 
 int evo_journal_get_trial (EvoJournal *j, const char *node, gint64 trial, EvoTrial *t, GError **error);
 gboolean evo_journal_add_validation (EvoJournal *j, const char *node, gint64 generation, gint64 trial, const EvoEvaluation *e, GError **error);
 int evo_journal_get_validation (EvoJournal *j, const char *node, gint64 generation, gint64 *trial, EvoEvaluation *e, GError **error);
+/* One transaction; what was measured of an earlier model in that place is forgotten. */
 gboolean evo_journal_add_stage (EvoJournal *j, const char *node, gint64 best, double score, const char *path, GError **error);
 int evo_journal_get_stage (EvoJournal *j, const char *node, gint64 *best, double *score, char **path, GError **error);
+/* get: 0 also where what is stored is of another trial. */
+gboolean evo_journal_add_export (EvoJournal *j, const char *node, gint64 trial, gint64 prompts, gint64 same, double largest, double rms, GError **error);
+int evo_journal_get_export (EvoJournal *j, const char *node, gint64 trial, gint64 *prompts, gint64 *same, double *largest, double *rms, GError **error);
 /* One transaction. get: 0 also where what is stored has another identity. */
 gboolean evo_journal_add_exam (EvoJournal *j, const char *node, const char *identity, const EvoEvaluation *e, const EvoAnswers *answers,
                                GError **error);

@@ -22,12 +22,15 @@ new_best (EvoSearch *s, const EvoTrialCandidate *c)
   s->best = t->trial;
   s->best_objective = evo_search_objective (s, t);
   s->best_score = evo_search_shown_score (s, t);
-  s->best_half = evo_search_half_interval (t);
+  s->best_half = evo_search_half_interval (s, t);
   s->stalled = 0;
   g_free (s->best_x);
   s->best_x = g_memdup2 (c->x, MAX (evo_models_get_n_genes (s->run->models), 1) * sizeof *c->x);
-  if (!evo_progress_is_live (s->run->progress))
-    evo_progress_event (s->run->progress, "%s: trial %" G_GINT64_FORMAT ": best %.4g ± %.2g", s->node->name, t->trial, s->best_score, s->best_half);
+  if (!evo_progress_is_live (s->run->progress)) {
+    g_autofree char *text = evo_search_best_text (s);
+
+    evo_progress_event (s->run->progress, "%s: trial %" G_GINT64_FORMAT ": best %s", s->node->name, t->trial, text);
+  }
 }
 
 /* Per-item losses where the one objective has one number an item. */
@@ -285,6 +288,9 @@ evo_run_search (EvoRun *run, const EvoNode *node, EvoBest *best, GError **error)
                        g_steal_pointer (&s.best_x) };
     evo_progress_event (run->progress, "%s: %" G_GINT64_FORMAT " trials, best %.4g (trial %" G_GINT64_FORMAT ")", node->name, s.next,
                         best->score, best->trial);
+    if (s.hops_skipped > 0)
+      evo_progress_event (run->progress, "%s: %.1f %% of the layers of scored texts were not computed: an earlier path began alike", node->name,
+                          100 * (double) s.hops_skipped / (double) (s.hops_run + s.hops_skipped));
   }
   if (good) {
     g_autofree char *answers = g_strdup_printf ("trial %" G_GINT64_FORMAT, s.best);

@@ -243,7 +243,7 @@ static gboolean
 save_node (EvoRun *run, const EvoNode *node, const double *x, gint64 trial, const char *path, GError **error)
 {
   g_autofree char *recipe = evo_run_recipe (run, node, x, trial), *scores = card_scores (run, node);
-  EvoSaveOptions options = { path, TRUE, node->save_dtype, node->save_shard_bytes, recipe, *scores == '\0' ? NULL : scores };
+  EvoSaveOptions options = { path, TRUE, &node->save_dtype, node->save_shard_bytes, recipe, *scores == '\0' ? NULL : scores };
   g_autofree double *genes = genes_of (run, node, x, error);
   g_autofree char *parent = g_path_get_dirname (path);
   EvoMergeContext context;
@@ -259,12 +259,38 @@ save_node (EvoRun *run, const EvoNode *node, const double *x, gint64 trial, cons
   return good;
 }
 
-/* Cards are written again once the exam's scores are known. */
+/* A path that was found is saved as the pipeline says that has it fixed: the tensors it has are known only now. */
 static gboolean
-rewrite_card (EvoRun *run, const EvoNode *node, const double *x, gint64 trial, const char *path, GError **error)
+save_found_path (EvoRun *run, const EvoNode *search, const double *x, gint64 trial, const char *path, GError **error)
 {
+  g_autofree char *recipe = evo_run_recipe (run, search, x, trial), *scores = card_scores (run, search), *parent = g_path_get_dirname (path);
+  g_autoptr (EvoGraph) graph = evo_graph_new_from_text (recipe, -1, search->name, run->out, evo_graph_get_registry (run->graph), NULL, error);
+  g_autoptr (EvoModels) models = graph == NULL ? NULL : evo_models_new (graph, error);
+  const EvoNode *node = models == NULL ? NULL : evo_graph_find (graph, evo_node_model (search)->name);
+  EvoSaveOptions options = { .path = path, .replace = TRUE, .dtype = &search->save_dtype, .shard_bytes = search->save_shard_bytes, .recipe = recipe,
+                             .scores = *scores == '\0' ? NULL : scores };
+  EvoMergeContext context;
+  gboolean good;
+
+  if (node == NULL) {
+    g_prefix_error (error, "%s: the path that was found: ", search->name);
+    return FALSE;
+  }
+  g_mkdir_with_parents (parent, 0777);
+  evo_progress_live (run->progress, "%s: writing %s", search->name, path);
+  evo_merge_context_init (&context, models, run->k, run->pool, NULL, -1, NULL);
+  good = evo_save_model (&context, node, &options, error);
+  evo_merge_context_clear (&context);
+  return good;
+}
+
+/* Cards are written again once it is known how well the model does, and of a path how well it was exported. found: NULL for what was not searched. */
+static gboolean
+rewrite_card (EvoRun *run, const EvoNode *node, const double *x, gint64 trial, const char *path, const EvoBest *found, GError **error)
+{
+  g_autofree char *export_error = found == NULL ? NULL : evo_export_error_text (&found->saved, node);
   g_autofree char *recipe = evo_run_recipe (run, node, x, trial), *scores = card_scores (run, node);
-  EvoSaveOptions options = { path, TRUE, node->save_dtype, node->save_shard_bytes, recipe, *scores == '\0' ? NULL : scores };
+  EvoSaveOptions options = { path, TRUE, &node->save_dtype, node->save_shard_bytes, recipe, *scores == '\0' ? NULL : scores, export_error };
   g_autofree char *card = evo_model_card (run->models, evo_node_model (node), &options), *file = g_build_filename (path, "README.md", NULL);
 
   return evo_write_file (file, card, -1, error);
@@ -313,8 +339,18 @@ write_recipes (EvoRun *run, const EvoBest *best, GError **error)
 
   if (genes == NULL || !evo_write_file (path, recipe, -1, error))
     return FALSE;
-  yml = evo_graph_to_mergekit (run->models, evo_node_model (node), genes, node->save_dtype, path_of_search, run);
+  yml = evo_graph_to_mergekit (run->models, evo_node_model (node), genes, &node->save_dtype, path_of_search, run);
   return yml == NULL || evo_write_file (yml_path, yml, -1, error);
+}
+
+/* A path is not run as it was searched: once it lies in its place, the two are compared. */
+static gboolean
+examine_path (EvoRun *run, EvoBest *best, GError **error)
+{
+  g_autofree double *genes = genes_of (run, best->node, best->x, error);
+
+  return genes != NULL && evo_export_error_get (run, best->node, genes, best->trial, &best->saved, error) &&
+         rewrite_card (run, best->node, best->x, best->trial, best->path, best, error);
 }
 
 /* A search whose model is in place is not saved again: its path is in the journal, its genes come from replaying it. */
@@ -333,12 +369,13 @@ finish_search (EvoRun *run, EvoBest *best, GError **error)
   if (rc == 1 && trial != best->trial && !forget_later (run, node, error))
     return FALSE;
   if (rc == 0 || trial != best->trial || g_strcmp0 (stored, best->path) != 0 || !g_file_test (best->path, G_FILE_TEST_IS_DIR)) {
-    if (!save_node (run, node, best->x, best->trial, best->path, error) ||
+    if (!(evo_node_model (node)->path_genes != NULL ? save_found_path : save_node) (run, node, best->x, best->trial, best->path, error) ||
         !evo_journal_add_stage (run->journal, node->name, best->trial, best->score, best->path, error))
       return FALSE;
     evo_progress_event (run->progress, "%s: saved %s", node->name, best->path);
   }
-  return evo_models_finish_search (run->models, node, best->path, error);
+  return evo_models_finish_search (run->models, node, best->path, error) &&
+         (evo_node_model (node)->path_genes == NULL || examine_path (run, best, error));
 }
 
 static gboolean
@@ -401,14 +438,14 @@ rewrite_cards (EvoRun *run, GError **error)
   for (guint i = 0; i < run->bests->len; i++) {
     EvoBest *b = &g_array_index (run->bests, EvoBest, i);
 
-    if (!rewrite_card (run, b->node, b->x, b->trial, b->path, error))
+    if (!rewrite_card (run, b->node, b->x, b->trial, b->path, b, error))
       return FALSE;
   }
   for (guint i = 0; i < evo_graph_get_n_nodes (run->graph); i++) {
     const EvoNode *node = evo_graph_get (run->graph, i);
     g_autofree char *path = node->save_path == NULL ? NULL : in_run (run, node->save_path);
 
-    if (path != NULL && node->kind != EVO_KIND_OPTIMIZER && !rewrite_card (run, node, run->x, -1, path, error))
+    if (path != NULL && node->kind != EVO_KIND_OPTIMIZER && !rewrite_card (run, node, run->x, -1, path, NULL, error))
       return FALSE;
   }
   return TRUE;

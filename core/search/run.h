@@ -6,6 +6,7 @@
 
 #include "core/base/progress.h"
 #include "core/graph/merge/merge.h"
+#include "core/search/export-error.h"
 #include "core/search/journal.h"
 
 typedef struct {
@@ -15,7 +16,7 @@ typedef struct {
 } EvoRunOptions;
 
 /* A finished search. */
-typedef struct { const EvoNode *node; gint64 trial, n_trials; double score; char *path; double *x; } EvoBest;
+typedef struct { const EvoNode *node; gint64 trial, n_trials; double score; char *path; double *x; EvoExportError saved; } EvoBest;
 
 /* One row of the exam's table. */
 typedef struct {

@@ -54,7 +54,7 @@ static gboolean
 open_data (EvoScorer *s, gboolean smoke, GError **error)
 {
   const EvoEvaluatorSpec *e = &s->node->eval;
-  EvoDataOptions options = { .format = e->format, .columns = e->columns, .shuffle = e->shuffle, .sample = e->sample,
+  EvoDataOptions options = { .format = e->format, .columns = e->columns, .shuffle = e->shuffle, .sample = e->sample, .skip = e->skip,
                              .limit = smoke && (e->limit == 0 || e->limit > 4) ? 4 : e->limit, .seed = s->node->stream };
 
   s->data = evo_data_open (e->data, &options, error);
@@ -73,6 +73,12 @@ open_data (EvoScorer *s, gboolean smoke, GError **error)
   return TRUE;
 }
 
+gboolean
+evo_scorer_is_cost (const EvoScorer *s)
+{
+  return (s->op->flags & EVO_EVALUATOR_COST) != 0;
+}
+
 EvoScorer *
 evo_scorer_new (const EvoNode *evaluator, gboolean smoke, GError **error)
 {
@@ -80,11 +86,11 @@ evo_scorer_new (const EvoNode *evaluator, gboolean smoke, GError **error)
 
   s->node = evaluator;
   s->op = (const EvoEvaluatorOp *) evaluator->plugin->op;
-  if (evaluator->eval.data == NULL) {
+  if (evaluator->eval.data == NULL && !evo_scorer_is_cost (s)) {
     evo_set_error (error, EVO_PARAM_ERROR, EVO_PARAM_ERROR_MISSING, "%s: needs \"data\", the file of its items", evaluator->name);
     return NULL;
   }
-  if (!open_lid (s, error) || !open_data (s, smoke, error)) {
+  if (!evo_scorer_is_cost (s) && (!open_lid (s, error) || !open_data (s, smoke, error))) {
     g_prefix_error (error, "%s: ", evaluator->name);
     return NULL;
   }
@@ -153,6 +159,8 @@ evo_scorer_extra (const EvoScorer *s, const double *values, gsize n, const char 
 
 /* ------------------------------------------------------------------ requests of one run */
 
+#define EMPTY_REQUEST ((EvoRequest){ .repetition_penalty = 1, .length_penalty = 1, .top_p = 1, .beams = 1 })
+
 typedef struct {
   EvoScorer *s;
   EvoTextModel *model;
@@ -210,7 +218,7 @@ static gboolean
 make_requests (Run *r, GError **error)
 {
   for (gsize i = 0; i < r->n; i++) {
-    r->requests[i] = (EvoRequest){ .repetition_penalty = 1, .length_penalty = 1, .top_p = 1, .beams = 1 };
+    r->requests[i] = EMPTY_REQUEST;
     if (!r->s->op->request (r->s->self, item_of (r, i), &r->requests[i], error))
       return FALSE;
     if (!is_alike (&r->requests[0], &r->requests[i]))
@@ -403,6 +411,21 @@ run_rolling (Run *r, GError **error)
   return TRUE;
 }
 
+/* Of the plain checkpoint, which has one layer for every hop. */
+static void
+count_costs (const EvoDecoderSpec *d, double values[4])
+{
+  double queries = (double) (d->n_heads * d->head_dim), keys = (double) (d->n_kv_heads * d->head_dim), h = (double) d->hidden;
+  double mlp = (double) d->intermediate, n = (double) d->n_layers, table = (double) d->vocab * h;
+  double matrices = h * (2 * queries + 2 * keys) + 3 * h * mlp;
+  double rest = 2 * h + (d->attention_bias ? queries + 2 * keys + h : 0) + (d->mlp_bias ? 2 * mlp + h : 0);
+
+  values[0] = n;
+  values[1] = n * (matrices + rest) + h + table * (d->tied ? 1 : 2);
+  values[2] = n * 2 * keys * 2;
+  values[3] = 2 * (n * matrices + table);
+}
+
 gboolean
 evo_scorer_run (EvoScorer *s, EvoTextModel *model, const gint64 *items, gsize n, double *values, char **answers, GError **error)
 {
@@ -410,6 +433,10 @@ evo_scorer_run (EvoScorer *s, EvoTextModel *model, const gint64 *items, gsize n,
   g_auto (Run) r = { s, model, items, count, values, answers, g_new0 (EvoRequest, MAX (count, 1)), g_new0 (GArray *, MAX (count, 1)) };
   gboolean done;
 
+  if (evo_scorer_is_cost (s)) {
+    count_costs (evo_text_model_get_spec (model), values);
+    return TRUE;
+  }
   if (evo_text_model_get_tokenizer (model) == NULL)
     return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_MISSING, "%s: the model has no tokenizer (tokenizer.json or tokenizer.model), "
                           "so it cannot read the items' text", s->node->name);
@@ -428,4 +455,21 @@ evo_scorer_run (EvoScorer *s, EvoTextModel *model, const gint64 *items, gsize n,
   if (!done)
     g_prefix_error (error, "%s: ", s->node->name);
   return done;
+}
+
+gboolean
+evo_scorer_encode_prompts (EvoScorer *s, EvoTokenizer *tokenizer, gsize most, GPtrArray *out, GError **error)
+{
+  for (gsize i = 0; tokenizer != NULL && i < MIN (most, s->n_items); i++) {
+    EvoRequest q = EMPTY_REQUEST;
+    GArray *ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+
+    g_ptr_array_add (out, ids);
+    if (!s->op->request (s->self, (gint64) i, &q, error)) {
+      g_prefix_error (error, "%s: ", s->node->name);
+      return FALSE;
+    }
+    evo_tokenizer_encode (tokenizer, q.prompt.bytes, q.prompt.n, TRUE, ids);
+  }
+  return TRUE;
 }

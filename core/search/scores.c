@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/text.h"
+#include "core/graph/path/evolve.h"
 #include "core/search/run.h"
 #include "core/search/space.h"
 
@@ -80,8 +81,50 @@ write_exam (EvoJsonWriter *w, const EvoExam *e)
   evo_json_end_object (w);
 }
 
+/* "path": [{"from": "ja", "layer": 0, "scale": 1}, ...] */
 static void
-write_best (EvoJsonWriter *w, const EvoBest *b)
+write_path (EvoJsonWriter *w, const EvoModels *models, const EvoBest *b)
+{
+  const EvoNode *node = evo_node_model (b->node);
+  g_autoptr (GArray) hops = g_array_new (FALSE, FALSE, sizeof (EvoPathHop));
+  g_autofree gint32 *n_layers = NULL;
+
+  if (node->path_genes == NULL)
+    return;
+  n_layers = evo_path_dup_n_layers (node, evo_models_get_n_layers (models));
+  g_return_if_fail (evo_path_genes_decode (node, n_layers, b->x, hops, NULL));
+  evo_json_add_key (w, "path");
+  evo_json_begin_array (w);
+  for (guint i = 0; i < hops->len; i++) {
+    const EvoPathHop *h = &g_array_index (hops, EvoPathHop, i);
+
+    evo_json_begin_object (w);
+    evo_json_add_key (w, "from");
+    evo_json_add_string (w, node->in[h->input].from->name);
+    add_number (w, "layer", h->layer);
+    add_number (w, "scale", h->scale);
+    evo_json_end_object (w);
+  }
+  evo_json_end_array (w);
+}
+
+/* Of a path, as it was saved against what was searched. */
+static void
+write_export (EvoJsonWriter *w, const EvoExportError *e)
+{
+  if (e->n_prompts == 0)
+    return;
+  evo_json_add_key (w, "export");
+  evo_json_begin_object (w);
+  add_number (w, "prompts", (double) e->n_prompts);
+  add_number (w, "same_token", (double) e->n_same);
+  add_number (w, "largest", e->largest);
+  add_number (w, "rms", e->rms);
+  evo_json_end_object (w);
+}
+
+static void
+write_best (EvoJsonWriter *w, const EvoModels *models, const EvoBest *b)
 {
   EvoSpace space;
   g_autofree char *genes = NULL;
@@ -100,7 +143,9 @@ write_best (EvoJsonWriter *w, const EvoBest *b)
   add_number (w, "score", b->score);
   evo_json_add_key (w, "genes");
   evo_json_add_value (w, evo_json_root (doc));
+  write_path (w, models, b);
   evo_json_end_object (w);
+  write_export (w, &b->saved);
   evo_json_end_object (w);
 }
 
@@ -120,7 +165,7 @@ evo_run_scores_json (const EvoRun *run)
   evo_json_add_key (&w, "searches");
   evo_json_begin_object (&w);
   for (guint i = 0; i < run->bests->len; i++)
-    write_best (&w, &g_array_index (run->bests, EvoBest, i));
+    write_best (&w, run->models, &g_array_index (run->bests, EvoBest, i));
   evo_json_end_object (&w);
   evo_json_end_object (&w);
   g_string_append_c (text, '\n');

@@ -38,6 +38,7 @@ typedef struct {
   gint64 valid_best; double valid_objective, valid_score;
   double seconds;            /* journalled */
   gint64 n_evaluated; double evaluated_s;
+  gint64 hops_run, hops_skipped; /* of a path: see EvoReply */
 } EvoSearch;
 
 /* --- candidates.c */
@@ -59,7 +60,8 @@ void evo_search_take_reply (EvoSearch *s, EvoTrialCandidate *c, EvoReply *r);   
 
 /* --- evaluate.c */
 gboolean evo_search_start_workers (EvoSearch *s, GError **error);               /* where they do not run yet */
-double evo_search_half_interval (const EvoTrial *t);                            /* half a normal 95 % interval of the first evaluator */
+double evo_search_half_interval (const EvoSearch *s, const EvoTrial *t); /* half a normal 95 % interval of the one evaluator; 0: is no mean of items */
+char *evo_search_best_text (const EvoSearch *s);                        /* "0.52 ± 0.03" (owned) */
 /* Every candidate of the batch known and journalled: from the journal, an equal one, or a worker. */
 gboolean evo_search_evaluate_batch (EvoSearch *s, GError **error);
 

@@ -11,23 +11,25 @@
 
 /* As layout.c starts the graph-wide vector: what is given, else the middle of the range. */
 static double
-start_of (const EvoGene *g)
+start_of (const EvoGene *g, guint part)
 {
-  if (g->is_choice)
-    return 0;
+  if (g->starts != NULL)
+    return g->starts[part];
   if (!isnan (g->start))
     return g->start;
+  if (g->is_choice)
+    return 0;
   return g->is_log ? sqrt (g->low * g->high) : (g->low + g->high) / 2;
 }
 
 static EvoDim
 dimension (const EvoGene *g, guint part)
 {
-  EvoDim d = { .name = g->labels[part], .kind = EVO_DIM_REAL, .low = g->low, .high = g->high, .start = start_of (g), .sigma = NAN };
+  EvoDim d = { .name = g->labels[part], .kind = EVO_DIM_REAL, .low = g->low, .high = g->high, .start = start_of (g, part), .sigma = NAN };
 
   if (g->is_choice)
     return (EvoDim){ .name = g->labels[part], .kind = EVO_DIM_CHOICE, .n_choices = g->n_choices, .low = 0, .high = g->n_choices - 1.0,
-                     .start = 0, .sigma = NAN };
+                     .start = d.start, .sigma = g->sigma };
   if (g->is_int && !g->is_log)
     d.kind = EVO_DIM_INTEGER;
   if (g->is_log) {
@@ -108,6 +110,8 @@ evo_space_genes_json (const EvoSpace *s, const double *x)
     evo_json_add_key (&w, s->dims[i].name);
     if (!g->is_choice)
       evo_json_add_number (&w, v);
+    else if (g->choice_names != NULL)
+      evo_json_add_string (&w, g->choice_names[(guint) v]);
     else if (g->param->type == EVO_TYPE_CHOICE)
       evo_json_add_string (&w, g->param->names[(guint) g->choices[(guint) v]]);
     else if (g->param->type == EVO_TYPE_BOOL)
@@ -140,6 +144,13 @@ read_one (const EvoGene *g, const EvoJson *v, double *out, GError **error)
   char number[EVO_NUMBER_TEXT], low[EVO_NUMBER_TEXT], high[EVO_NUMBER_TEXT];
   double scalar;
 
+  for (guint i = 0; g->choice_names != NULL && evo_json_kind (v) == EVO_JSON_STRING && i < g->n_choices; i++)
+    if (g_str_equal (g->choice_names[i], evo_json_string (v))) {
+      *out = i;
+      return TRUE;
+    }
+  if (g->choice_names != NULL)
+    return fail_at (error, v, "is none of the gene's choices");
   if (!evo_param_scalar_from_json (g->param, v, &scalar, error))
     return FALSE;
   for (guint i = 0; i < g->n_choices; i++)

@@ -14,6 +14,7 @@ struct EvoStage {
   EvoPool *pool;
   EvoResident *resident;
   EvoMemo *memo;
+  EvoPrefixStats told;     /* what take_prefix_stats has told */
   EvoScorer **objectives;  /* [n_objectives] */
   EvoScorer *validate;     /* NULL: none */
 };
@@ -64,12 +65,13 @@ evo_stage_free (EvoStage *s)
 static gboolean
 score_one (EvoStage *s, EvoScorer *scorer, const char *name, const EvoCandidate *c, EvoEvaluation *out, GPtrArray *answers, GError **error)
 {
-  gsize n = c->items == NULL ? evo_scorer_get_n_items (scorer) : c->n_items;
+  const gint64 *items = evo_scorer_is_cost (scorer) ? NULL : c->items; /* what a model costs is not drawn */
+  gsize n = items == NULL ? evo_scorer_get_n_items (scorer) : c->n_items;
   g_autofree double *values = g_new0 (double, MAX (n, 1) * evo_scorer_get_n_values (scorer));
 
   if (answers != NULL)
     g_ptr_array_set_size (answers, (gint) n);
-  if (!evo_scorer_run (scorer, evo_resident_get_text (s->resident), c->items, n, values, answers == NULL ? NULL : (char **) answers->pdata,
+  if (!evo_scorer_run (scorer, evo_resident_get_text (s->resident), items, n, values, answers == NULL ? NULL : (char **) answers->pdata,
                        error))
     return FALSE;
   out->evaluator = g_strdup (name);
@@ -93,7 +95,7 @@ fill_candidate (EvoStage *s, const EvoCandidate *c, GError **error)
   if (!evo_genes_apply_simplex (spec->genes, spec->n_genes, x, error))
     return FALSE;
   evo_merge_context_init (&context, s->models, s->k, s->pool, x, c->trial, s->memo);
-  done = evo_resident_fill (s->resident, &context, spec->target, s->search->save_dtype, error);
+  done = evo_resident_fill (s->resident, &context, spec->target, &s->search->save_dtype, error);
   evo_merge_context_clear (&context);
   return done;
 }
@@ -123,4 +125,15 @@ evo_stage_evaluate (EvoStage *s, const EvoCandidate *c, EvoEvaluation **evaluati
   *n = count;
   *answers = g_steal_pointer (&texts);
   return TRUE;
+}
+
+void
+evo_stage_take_prefix_stats (EvoStage *s, guint64 *hops_run, guint64 *hops_skipped)
+{
+  EvoPrefixStats now;
+
+  evo_text_model_get_prefix_stats (evo_resident_get_text (s->resident), &now);
+  *hops_run = now.hops_run - s->told.hops_run;
+  *hops_skipped = now.hops_skipped - s->told.hops_skipped;
+  s->told = now;
 }

@@ -26,6 +26,9 @@ typedef struct {
  * evaluator's texts (NULL where it has none), one per item; owned. */
 gboolean evo_stage_evaluate (EvoStage *s, const EvoCandidate *c, EvoEvaluation **evaluations, guint *n, GPtrArray **answers, GError **error);
 
+/* How much of what was scored since the last call started from hidden states of earlier candidates. */
+void evo_stage_take_prefix_stats (EvoStage *s, guint64 *hops_run, guint64 *hops_skipped);
+
 /* A failure that condemns the candidate, not the run. */
 gboolean evo_error_is_of_candidate (const GError *error);
 

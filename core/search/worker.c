@@ -74,9 +74,14 @@ put_error (EvoMessage *m, const GError *error)
 }
 
 static void
-put_result (EvoMessage *m, const EvoEvaluation *e, guint n, const GPtrArray *answers)
+put_result (EvoMessage *m, EvoStage *stage, const EvoEvaluation *e, guint n, const GPtrArray *answers)
 {
+  guint64 run, skipped;
+
+  evo_stage_take_prefix_stats (stage, &run, &skipped);
   evo_message_put_int (m, 0);
+  evo_message_put_int (m, (gint64) run);
+  evo_message_put_int (m, (gint64) skipped);
   evo_message_put_int (m, n);
   for (guint i = 0; i < n; i++) {
     evo_message_put_text (m, e[i].evaluator);
@@ -107,7 +112,7 @@ evaluate (Life *l, EvoMessage *job, EvoMessage *out)
     put_error (out, error);
     return;
   }
-  put_result (out, evaluations, n, answers);
+  put_result (out, l->stage, evaluations, n, answers);
   for (guint i = 0; i < n; i++)
     evo_evaluation_clear (&evaluations[i]);
   g_free (evaluations);

@@ -230,6 +230,8 @@ read_reply (Worker *w, EvoMessage *m, EvoReply *r)
     r->error = g_error_new_literal (g_quark_from_string (domain == NULL ? "evo-run-error" : domain), code, text == NULL ? "?" : text);
     r->of_candidate = evo_error_is_of_candidate (r->error);
   } else {
+    r->hops_run = evo_message_get_int (m);
+    r->hops_skipped = evo_message_get_int (m);
     read_evaluations (m, r);
     r->answers = g_ptr_array_new_with_free_func (g_free);
     for (gint64 i = evo_message_get_int (m); i > 0 && !m->broken; i--)

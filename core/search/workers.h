@@ -26,6 +26,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoWorkers, evo_workers_free)
 typedef struct {
   gint64 trial;
   double seconds;
+  gint64 hops_run, hops_skipped; /* scoring: layers that were computed, and those whose states an earlier candidate had left */
   GError *error;               /* NULL: evaluated */
   gboolean of_candidate;       /* the error condemns only the candidate */
   EvoEvaluation *evaluations; guint n;
