@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""models.py - generated checkpoints of TinyLlama's shape (1.1B parameters, bf16): a base and two fine-tunes of it. Needs numpy only."""
+"""models.py - generated checkpoints of TinyLlama's shape (1.1B parameters, bf16), or a small one's: a base and two fine-tunes. Needs numpy only."""
 import json, pathlib
 
 import numpy as np
@@ -7,6 +7,7 @@ import numpy as np
 CONFIG = dict(architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=32000, hidden_size=2048, intermediate_size=5632,
               num_hidden_layers=22, num_attention_heads=32, num_key_value_heads=4, hidden_act="silu", max_position_embeddings=2048,
               rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=False, torch_dtype="bfloat16", bos_token_id=1, eos_token_id=2)
+SHAPES = {"1.1B": CONFIG, "60M": dict(CONFIG, vocab_size=8000, hidden_size=1024, intermediate_size=2816, num_hidden_layers=4, num_attention_heads=16)}
 
 
 def tensors(config=CONFIG):

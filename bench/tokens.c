@@ -67,7 +67,7 @@ measure (const char *path, const Shape *s, GError **error)
   if (resident == NULL)
     return FALSE;
   evo_merge_context_init (&c, models, evo_kernels_get (), pool, NULL, -1, NULL);
-  good = evo_resident_fill (resident, &c, node, EVO_DTYPE_NONE, error);
+  good = evo_resident_fill (resident, &c, node, NULL, error);
   evo_merge_context_clear (&c);
   if (!good)
     return FALSE;

@@ -32,7 +32,8 @@ check_command (int argc, char **argv)
 {
   g_autoptr (GPtrArray) sets = g_ptr_array_new (), files = g_ptr_array_new ();
   gint64 seed = -1, jobs = 1, threads = 0;
-  const EvoOption table[] = { EVO_SET_OPTION (sets), EVO_SEED_OPTION (&seed),
+  gboolean truncate = FALSE;
+  const EvoOption table[] = { EVO_SET_OPTION (sets), EVO_SEED_OPTION (&seed), EVO_TRUNCATE_OPTION (&truncate),
                               { "--jobs", EVO_OPTION_INTEGER, &jobs, 1, 256, "N", "bounds for a run with so many jobs (1)" },
                               EVO_THREADS_OPTION (&threads, "and so many threads each (all cores, shared among the jobs)") };
   g_auto (EvoOpened) opened = { NULL };
@@ -46,14 +47,15 @@ check_command (int argc, char **argv)
   if (files->len != 1)
     return evo_cli_usage (&evo_command_check, "which pipeline?");
   g_ptr_array_add (sets, NULL);
-  EvoGraphOptions options = { (const char *const *) sets->pdata, seed >= 0, (guint64) MAX (seed, 0) };
+  EvoGraphOptions options = { (const char *const *) sets->pdata, seed >= 0, (guint64) MAX (seed, 0), truncate };
   if (!evo_cli_open (files->pdata[0], &options, &opened, &error) || !check_evaluators (&opened, &error))
     return evo_cli_fail (error);
   for (const char *const *w = evo_graph_get_warnings (opened.graph); *w != NULL; w++)
     fprintf (stderr, "evopipe: warning: %s\n", *w);
+  evo_cli_print_cuts (&opened);
   evo_cli_print_plan (&opened, (guint) jobs, (guint) threads);
   return 0;
 }
 
-const EvoCommand evo_command_check = { "check", "FILE [--set NODE.PARAM=VALUE]… [--seed N] [--jobs N] [--threads N]",
+const EvoCommand evo_command_check = { "check", "FILE [--set NODE.PARAM=VALUE]… [--seed N] [--jobs N] [--threads N] [--unsafe-truncate-embeddings]",
                                        "says everything that can be said without reading weights", check_command };

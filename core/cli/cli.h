@@ -12,10 +12,12 @@ typedef struct {
 } EvoCommand;
 
 extern const EvoCommand evo_command_run, evo_command_check, evo_command_inspect, evo_command_schema, evo_command_merge, evo_command_import,
-  evo_command_eval, evo_command_generate;
+  evo_command_eval, evo_command_generate, evo_command_extract_lora;
 
 /* What runs, checks and merges say of seeds. */
 #define EVO_SEED_OPTION(out) { "--seed", EVO_OPTION_INTEGER, (out), 0, (G_GINT64_CONSTANT (1) << 53) - 1, "N", "in place of the pipeline's seed" }
+#define EVO_TRUNCATE_OPTION(out) \
+  { "--unsafe-truncate-embeddings", EVO_OPTION_FLAG, (out), 0, 0, NULL, "cut embeddings to the fewest rows of any input, whatever tokens those are" }
 #define EVO_SET_OPTION(out) { "--set", EVO_OPTION_LIST, (out), 0, 0, "NODE.PARAM=VALUE", "another value for this run; as often as needed" }
 #define EVO_THREADS_OPTION(out, text) { "--threads", EVO_OPTION_INTEGER, (out), 1, 1024, "N", text }
 
@@ -39,6 +41,7 @@ gboolean evo_cli_parse_size (const char *text, guint64 *out); /* "5GB", "300MB",
 /* A pipeline, or a recipe (.yml), read and its sources opened. */
 typedef struct { EvoRegistry *registry; EvoGraph *graph; EvoModels *models; } EvoOpened;
 gboolean evo_cli_open (const char *path, const EvoGraphOptions *options, EvoOpened *out, GError **error);
+void evo_cli_print_cuts (const EvoOpened *o); /* to stderr: warnings of embeddings that are cut */
 void evo_cli_close (EvoOpened *o);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (EvoOpened, evo_cli_close)
 /* A mergekit recipe as the pipeline it becomes; notes go to stderr. */

@@ -154,7 +154,7 @@ evaluate (const EvoOpened *o, const char *use, guint threads, const char *sample
   if (resident == NULL)
     return FALSE;
   evo_merge_context_init (&context, o->models, evo_kernels_get (), pool, NULL, -1, NULL);
-  good = evo_resident_fill (resident, &context, model, EVO_DTYPE_NONE, error);
+  good = evo_resident_fill (resident, &context, model, NULL, error);
   evo_merge_context_clear (&context);
   values = g_new0 (double, MAX (n, 1) * evo_scorer_get_n_values (scorer));
   g_ptr_array_set_size (answers, (gint) n);

@@ -212,7 +212,7 @@ generate_all (const char *path, GPtrArray *prompts, const Arguments *a, GError *
   if (resident == NULL)
     return FALSE;
   evo_merge_context_init (&context, opened.models, evo_kernels_get (), pool, NULL, -1, NULL);
-  good = evo_resident_fill (resident, &context, node, EVO_DTYPE_NONE, error);
+  good = evo_resident_fill (resident, &context, node, NULL, error);
   evo_merge_context_clear (&context);
   for (guint i = 0; good && i < MAX (prompts->len, a->ids != NULL ? 1 : 0); i++)
     good = generate_one (evo_resident_get_text (resident), i < prompts->len ? prompts->pdata[i] : NULL, a, &o, error);

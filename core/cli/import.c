@@ -9,10 +9,10 @@
 #include "core/graph/recipe/recipe.h"
 
 static char *
-import_recipe (const char *path, GError **error)
+import_recipe (const char *path, gboolean truncate, GError **error)
 {
   g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
-  char *text = evo_recipe_import (path, notes, error);
+  char *text = evo_recipe_import (path, truncate, notes, error);
 
   for (guint i = 0; text != NULL && i < notes->len; i++)
     fprintf (stderr, "evopipe: note: %s\n", (const char *) notes->pdata[i]);
@@ -23,7 +23,7 @@ import_recipe (const char *path, GError **error)
 EvoGraph *
 evo_cli_open_recipe (const char *path, EvoRegistry *registry, const EvoGraphOptions *options, GError **error)
 {
-  g_autofree char *text = import_recipe (path, error), *folder = g_path_get_dirname (path), *plain = g_path_get_basename (path);
+  g_autofree char *text = import_recipe (path, options != NULL && options->truncate_embeddings, error), *folder = g_path_get_dirname (path), *plain = g_path_get_basename (path);
   g_autofree char *name = NULL;
 
   if (text == NULL)
@@ -47,7 +47,7 @@ import_command (int argc, char **argv)
     return 0;
   if (files->len != 1)
     return evo_cli_usage (&evo_command_import, "needs a recipe");
-  text = import_recipe (files->pdata[0], &error);
+  text = import_recipe (files->pdata[0], FALSE, &error);
   if (text == NULL)
     return evo_cli_fail (error);
   fputs (text, stdout);

@@ -14,6 +14,12 @@ typedef struct { char *cells[N_COLUMNS + 1]; } Row;
 
 static const char *const titles[] = { "", "", "default", "values", "searched" };
 
+static gboolean
+is_lora (const EvoRegistered *e)
+{
+  return e->kind == EVO_KIND_MERGE && ((const EvoMergeOp *) e->op)->host == EVO_HOST_LORA;
+}
+
 static const EvoParam *
 in_params_of (const EvoRegistered *e)
 {
@@ -249,7 +255,7 @@ write_plugin (EvoJsonWriter *w, const EvoRegistered *e)
   evo_json_add_key (w, "keys");
   evo_json_begin_array (w);
   for (const EvoHostKey *k = evo_host_keys; k->name != NULL; k++)
-    if (k->kinds >> e->kind & 1)
+    if ((k->kinds >> e->kind & 1) && !(is_lora (e) && g_str_equal (k->name, "in")))
       evo_json_add_string (w, k->name);
   evo_json_end_array (w);
   evo_json_end_object (w);
@@ -266,6 +272,8 @@ inputs_text (const EvoRegistered *e)
 
   if (e->kind != EVO_KIND_MERGE)
     return NULL;
+  if (is_lora (e))
+    return g_strdup ("Takes a base, and no other model.");
   base = op->flags & EVO_MERGE_NEEDS_BASE ? ", and a base" : op->flags & EVO_MERGE_TAKES_BASE ? ", and a base if there is one" : "";
   if (op->max_inputs == 0)
     return g_strdup_printf ("Takes %u or more models%s.", op->min_inputs, base);

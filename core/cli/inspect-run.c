@@ -5,6 +5,7 @@
  */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/base/error.h"
 #include "core/base/json.h"
@@ -102,9 +103,20 @@ find_all (EvoJournal *j, const EvoJson *pipeline, GError **error)
   return g_steal_pointer (&all);
 }
 
-static void
-print_search (const Found *f)
+/* Genes of a path are shown as the path. */
+static gboolean
+is_of_path (const EvoJson *path, const char *gene)
 {
+  const char *dot = strchr (gene, '.');
+
+  return path != NULL && dot != NULL && (g_str_has_prefix (dot, ".path[") || g_str_has_prefix (dot, ".scale[") || g_str_has_prefix (dot, ".input["));
+}
+
+/* best: of scores.json; NULL: the run has not ended. */
+static void
+print_search (const Found *f, const EvoJson *best)
+{
+  const EvoJson *path = best == NULL ? NULL : evo_json_member (best, "path");
   g_autoptr (EvoJsonDoc) doc = f->genes == NULL ? NULL : evo_json_parse (f->genes, -1, "genes", 0, 0, NULL);
   const EvoJson *genes = doc == NULL ? NULL : evo_json_root (doc);
   glong width = 0;
@@ -121,8 +133,12 @@ print_search (const Found *f)
     const EvoJson *v = evo_json_at (genes, i);
     g_autofree char *text = evo_json_text (v);
 
+    if (is_of_path (path, evo_json_key (v)))
+      continue;
     printf ("    %s%*s%s\n", evo_json_key (v), (int) (width + 2 - g_utf8_strlen (evo_json_key (v), -1)), "", text);
   }
+  if (path != NULL)
+    evo_inspect_print_path (path);
 }
 
 /* ------------------------------------------------------------------ the exam */
@@ -209,6 +225,15 @@ print_json (const EvoJsonDoc *scores, const GArray *all)
   puts (text->str);
 }
 
+static const EvoJson *
+best_of (const EvoJsonDoc *scores, const char *search)
+{
+  const EvoJson *all = scores == NULL ? NULL : evo_json_member (evo_json_root (scores), "searches");
+  const EvoJson *one = all == NULL ? NULL : evo_json_member (all, search);
+
+  return one == NULL ? NULL : evo_json_member (one, "best");
+}
+
 int
 evo_inspect_run (const char *path, const EvoForm *form)
 {
@@ -227,7 +252,7 @@ evo_inspect_run (const char *path, const EvoForm *form)
   }
   printf ("%s: %s\n", path, scores != NULL ? "ended" : "not ended; evopipe run PIPELINE --resume goes on");
   for (guint i = 0; i < all->len; i++)
-    print_search (&g_array_index (all, Found, i));
+    print_search (&g_array_index (all, Found, i), best_of (scores, g_array_index (all, Found, i).name));
   const EvoJson *exams = scores == NULL ? NULL : evo_json_member (evo_json_root (scores), "exam");
   for (guint i = 0; i < size_of (exams); i++)
     print_exam (evo_json_at (exams, i));

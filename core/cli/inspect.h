@@ -13,4 +13,7 @@ int evo_inspect_plugins (const EvoRegistry *r, const char *file, const EvoForm *
 int evo_inspect_plugin (const EvoRegistered *e, const EvoForm *form);
 int evo_inspect_run (const char *path, const EvoForm *form);
 
+/* inspect-path.c: "path" of a search's best in scores.json, [{"from", "layer", "scale"}]. */
+void evo_inspect_print_path (const EvoJson *path);
+
 #endif

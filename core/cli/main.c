@@ -15,7 +15,7 @@
 
 static const EvoCommand *const commands[] = {
   &evo_command_run, &evo_command_check, &evo_command_inspect, &evo_command_schema, &evo_command_merge, &evo_command_import,
-  &evo_command_eval, &evo_command_generate
+  &evo_command_eval, &evo_command_generate, &evo_command_extract_lora
 };
 
 static void
@@ -23,7 +23,7 @@ print_help (FILE *to)
 {
   fprintf (to, "evopipe %s: evolutionary model merging\n\n", EVO_VERSION);
   for (guint i = 0; i < G_N_ELEMENTS (commands); i++)
-    fprintf (to, "  evopipe %-9s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf (to, "  evopipe %-12s %s\n", commands[i]->name, commands[i]->summary);
   fprintf (to, "\nevopipe COMMAND --help says more. Exit codes: 0 done, 1 a defect of evopipe, 2 command line or pipeline, 3 a plugin, "
                "4 a file,\n5 stopped by a signal (a run is resumable).\n");
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 #include "core/base/text.h"
 #include "core/cli/cli.h"
 #include "core/graph/save.h"
@@ -61,26 +62,66 @@ find_result (const EvoGraph *graph, GError **error)
   return one_of (graph, saved->len > 0 ? saved : unread, error);
 }
 
-typedef struct { const char *dtype, *shard; gint64 seed, threads; gboolean force; } MergeArguments;
+typedef struct { const char *dtype, *shard; gint64 seed, threads; gboolean force, json, truncate; } MergeArguments;
 
 static gboolean
-read_options (const MergeArguments *a, const EvoNode *node, EvoSaveOptions *o, GError **error)
+read_options (const MergeArguments *a, EvoNode *node, EvoSaveOptions *o, GError **error)
 {
-  o->dtype = node->save_dtype;
+  EvoDtype dtype = a->dtype == NULL ? EVO_DTYPE_NONE : evo_dtype_from_user_name (a->dtype);
+
+  if (dtype != EVO_DTYPE_NONE)
+    node->save_dtype = (EvoDtypes){ .all = dtype }; /* so that evopipe.json says it too */
+  o->dtype = &node->save_dtype;
   o->shard_bytes = node->save_shard_bytes;
   o->replace = a->force;
-  if (a->dtype != NULL && (o->dtype = evo_dtype_from_user_name (a->dtype)) == EVO_DTYPE_NONE)
-    return evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_ARGUMENT, "--dtype %s: is none of bf16, f16, f32", a->dtype);
+  if (a->dtype != NULL && dtype == EVO_DTYPE_NONE)
+    return evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_ARGUMENT, "--dtype %s: is none of bf16, f16, f32, f64, f8_e4m3, f8_e5m2", a->dtype);
   if (a->shard != NULL && !evo_cli_parse_size (a->shard, &o->shard_bytes))
     return evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_ARGUMENT, "--shard-size %s: needs a size such as 5GB or 300MB", a->shard);
   return TRUE;
+}
+
+/* Where the sums are made and bytes handed to the kernel, and where the disk is waited for, apart: programs that leave out the second seem
+ * faster than they are. */
+static void
+print_written (const EvoOpened *o, const EvoNode *node, const MergeArguments *a, const char *path, double seconds, double sync)
+{
+  guint64 n_bytes = evo_saved_bytes (o->models, node, &node->save_dtype);
+  guint n_tensors = evo_saved_tensors (o->models, node);
+  g_autofree char *bytes = evo_size_text (n_bytes);
+  g_autoptr (GString) text = g_string_new (NULL);
+  EvoJsonWriter w;
+
+  if (!a->json) {
+    printf ("%s: %s, %u tensors\n", path, bytes, n_tensors);
+    return;
+  }
+  evo_json_writer_init (&w, text, FALSE);
+  evo_json_begin_object (&w);
+  evo_json_add_key (&w, "path");
+  evo_json_add_string (&w, path);
+  evo_json_add_key (&w, "tensors");
+  evo_json_add_integer (&w, n_tensors);
+  evo_json_add_key (&w, "bytes");
+  evo_json_add_integer (&w, (gint64) n_bytes);
+  evo_json_add_key (&w, "seconds");
+  evo_json_begin_object (&w);
+  evo_json_add_key (&w, "read_compute_write");
+  evo_json_add_number (&w, seconds - sync);
+  evo_json_add_key (&w, "sync");
+  evo_json_add_number (&w, sync);
+  evo_json_end_object (&w);
+  evo_json_end_object (&w);
+  printf ("%s\n", text->str);
 }
 
 static gboolean
 write_model (const EvoOpened *o, const MergeArguments *a, const char *path, GError **error)
 {
   EvoNode *node = find_result (o->graph, error);
-  EvoSaveOptions options = { .path = path };
+  double sync = 0;
+  EvoSaveOptions options = { .path = path, .sync_seconds = &sync };
+  gint64 began = g_get_monotonic_time ();
   g_autoptr (EvoPool) pool = NULL;
   g_autofree char *recipe = NULL;
   g_autofree double *x = NULL;
@@ -89,7 +130,6 @@ write_model (const EvoOpened *o, const MergeArguments *a, const char *path, GErr
 
   if (node == NULL || !read_options (a, node, &options, error))
     return FALSE;
-  node->save_dtype = options.dtype; /* so that evopipe.json says it too */
   node->save_shard_bytes = options.shard_bytes;
   pool = evo_pool_new (a->threads > 0 ? (guint) a->threads : g_get_num_processors ());
   x = evo_models_new_vector (o->models);
@@ -98,11 +138,8 @@ write_model (const EvoOpened *o, const MergeArguments *a, const char *path, GErr
   evo_merge_context_init (&context, o->models, evo_kernels_get (), pool, x, -1, NULL);
   good = evo_save_model (&context, node, &options, error);
   evo_merge_context_clear (&context);
-  if (good) {
-    g_autofree char *bytes = evo_size_text (evo_saved_bytes (o->models, node, options.dtype));
-
-    printf ("%s: %s, %u tensors\n", path, bytes, evo_models_get_layout (o->models, node)->n);
-  }
+  if (good)
+    print_written (o, node, a, path, (double) (g_get_monotonic_time () - began) / 1e6, sync);
   return good;
 }
 
@@ -112,10 +149,12 @@ merge_command (int argc, char **argv)
   g_autoptr (GPtrArray) sets = g_ptr_array_new (), files = g_ptr_array_new ();
   MergeArguments a = { .seed = -1 };
   const EvoOption table[] = {
-    { "--dtype", EVO_OPTION_TEXT, &a.dtype, 0, 0, "D", "bf16, f16 or f32 (as the pipeline says, or the base has it)" },
+    { "--dtype", EVO_OPTION_TEXT, &a.dtype, 0, 0, "D", "bf16, f16, f32, f64, f8_e4m3 or f8_e5m2 (as the pipeline says, or the base has it)" },
     { "--shard-size", EVO_OPTION_TEXT, &a.shard, 0, 0, "S", "no file larger than this: 5GB, 300MB (5GB)" },
     EVO_SEED_OPTION (&a.seed), EVO_SET_OPTION (sets), EVO_THREADS_OPTION (&a.threads, "threads (all cores)"),
+    EVO_TRUNCATE_OPTION (&a.truncate),
     { "--force", EVO_OPTION_FLAG, &a.force, 0, 0, NULL, "replace a model that is in OUT" },
+    { "--json", EVO_OPTION_FLAG, &a.json, 0, 0, NULL, "print one JSON object: path, tensors, bytes, seconds (read_compute_write, sync)" },
   };
   g_auto (EvoOpened) opened = { NULL };
   g_autoptr (GError) error = NULL;
@@ -128,11 +167,14 @@ merge_command (int argc, char **argv)
   if (files->len != 2)
     return evo_cli_usage (&evo_command_merge, "needs a pipeline and the directory to write");
   g_ptr_array_add (sets, NULL);
-  EvoGraphOptions options = { (const char *const *) sets->pdata, a.seed >= 0, (guint64) MAX (a.seed, 0) };
-  if (!evo_cli_open (files->pdata[0], &options, &opened, &error) || !write_model (&opened, &a, files->pdata[1], &error))
+  EvoGraphOptions options = { (const char *const *) sets->pdata, a.seed >= 0, (guint64) MAX (a.seed, 0), a.truncate };
+  if (!evo_cli_open (files->pdata[0], &options, &opened, &error))
+    return evo_cli_fail (error);
+  evo_cli_print_cuts (&opened);
+  if (!write_model (&opened, &a, files->pdata[1], &error))
     return evo_cli_fail (error);
   return 0;
 }
 
-const EvoCommand evo_command_merge = { "merge", "FILE OUT [--dtype D] [--shard-size S] [--seed N] [--threads N] [--set NODE.PARAM=VALUE]… [--force]",
+const EvoCommand evo_command_merge = { "merge", "FILE OUT [--dtype D] [--shard-size S] [--seed N] [--threads N] [--set NODE.PARAM=VALUE]… [--unsafe-truncate-embeddings] [--force] [--json]",
                                        "writes the model of a pipeline without a search, or of a mergekit recipe", merge_command };

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * open.c - what most commands begin with: plugins, a pipeline, the headers of its sources.
  */
+#include <stdio.h>
+
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/cli/cli.h"
 #include "core/graph/recipe/recipe.h"
+#include "core/graph/vocab/vocab.h"
 
 void
 evo_cli_close (EvoOpened *o)
@@ -23,6 +26,17 @@ evo_cli_open (const char *path, const EvoGraphOptions *options, EvoOpened *out, 
     return FALSE;
   out->models = evo_models_new (out->graph, error);
   return out->models != NULL;
+}
+
+void
+evo_cli_print_cuts (const EvoOpened *o)
+{
+  for (guint i = 0; i < evo_graph_get_n_nodes (o->graph); i++) {
+    g_autofree char *text = evo_vocab_dup_warning (o->models, evo_graph_get (o->graph, i));
+
+    if (text != NULL)
+      fprintf (stderr, "evopipe: warning: %s\n", text);
+  }
 }
 
 gboolean

@@ -7,10 +7,14 @@
 
 #include "core/base/text.h"
 #include "core/cli/cli.h"
+#include "core/graph/lora/lora.h"
+#include "core/graph/path/shared.h"
 #include "core/graph/save.h"
 #include "core/nn/text-model.h"
+#include "core/search/export-error.h"
+#include "core/search/resident.h"
 
-/* Of the files of tensors that the inputs of a merge name. */
+/* Of the files of tensors that the inputs of a merge name, or of its adapter. */
 static guint64
 aux_bytes (const EvoOpened *o, const EvoNode *node)
 {
@@ -21,7 +25,26 @@ aux_bytes (const EvoOpened *o, const EvoNode *node)
 
     bytes += aux == NULL ? 0 : evo_store_get_bytes (aux);
   }
+  if (node->kind == EVO_KIND_MERGE && evo_models_get_lora (o->models, node) != NULL)
+    bytes += evo_store_get_bytes (evo_lora_get_store (evo_models_get_lora (o->models, node)));
   return bytes;
+}
+
+/* Both forms that a layer path can be saved in. */
+static void
+print_forms (const EvoOpened *o, const EvoNode *node)
+{
+  EvoPathSize size;
+  const char *most;
+  g_autofree char *plain = NULL, *shared = NULL;
+
+  if (!evo_node_is_path (node) || !evo_path_measure (o->models, node, NULL, &size, NULL))
+    return;
+  most = size.is_exact ? "" : "at most ";
+  plain = evo_size_text (size.plain);
+  shared = evo_size_text (size.shared);
+  printf ("  %-16s plain: %s%u layers, one a hop, %s; in the compact form (\"layout\": \"shared\"): %s%u layers, %s\n", "", most, size.hops, plain, most,
+          size.layers, shared);
 }
 
 static void
@@ -38,9 +61,10 @@ print_models (const EvoOpened *o)
     if (node->kind != EVO_KIND_MODEL && node->kind != EVO_KIND_MERGE)
       continue;
     l = evo_models_get_layout (o->models, node);
-    bytes = evo_size_text (evo_saved_bytes (o->models, node, EVO_DTYPE_NONE));
+    bytes = evo_size_text (evo_saved_bytes (o->models, node, NULL));
     printf ("  %-16s %-21s %4u tensors, %d layers, %.4g M parameters, %s\n", node->name, node->plugin->name, l->n, l->n_layers,
             (double) l->n_elements / 1e6, bytes);
+    print_forms (o, node);
     if (node->kind == EVO_KIND_MODEL)
       sources += evo_store_get_bytes (evo_models_get_store (o->models, node));
     sources += aux_bytes (o, node);
@@ -56,11 +80,13 @@ print_models (const EvoOpened *o)
 static void
 print_gene (const EvoGene *g)
 {
-  static const char *const per[] = { "", " by layer", " by groups of layers", " at control points", " by selector" };
+  static const char *const per[] = { "", " by layer", " by groups of layers", " at control points", " by selector", " by position" };
 
   printf ("    %-34s %3u gene%s%s: ", g->name, g->n, g->n == 1 ? "" : "s", per[g->per]);
   if (g->is_choice)
     printf ("one of %u choices", g->n_choices);
+  else if (!isfinite (g->low))
+    printf ("without bounds");
   else
     printf ("%g … %g%s%s", g->low, g->high, g->is_log ? ", by its logarithm" : "", g->is_int ? ", whole" : "");
   printf ("%s%s\n", g->simplex == NULL ? "" : ", simplex ", g->simplex == NULL ? "" : g->simplex);
@@ -87,18 +113,49 @@ print_search (const EvoNode *node)
     print_gene (s->genes[i]);
 }
 
-/* Most bytes that one process holds for itself while it works on `node`: packed weights, caches, slices. */
 static guint64
-bound_of (const EvoOpened *o, const EvoNode *node, guint threads, gboolean runs)
+largest_tensor (const EvoLayout *l)
 {
-  const EvoLayout *l = evo_models_get_layout (o->models, node);
-  guint64 bytes = evo_merge_bound (o->models, evo_node_model (node), threads), largest = 0;
-  EvoDecoderSpec spec;
+  guint64 largest = 0;
 
   for (guint i = 0; i < l->n; i++)
     largest = MAX (largest, evo_shape_bytes (&l->tensors[i].shape));
-  if (runs && evo_models_get_decoder (o->models, node, &spec, NULL))
-    bytes += largest + evo_text_model_estimate_bytes (&spec, l->n > 0 ? l->tensors[0].shape.dtype : EVO_DTYPE_BF16, 0);
+  return largest;
+}
+
+/* Weights, caches and activations of a model that runs. is_search: the candidates of a search; else what it found. */
+static guint64
+running_bytes (const EvoOpened *o, const EvoNode *node, EvoDecoderSpec *spec, gboolean is_search)
+{
+  const EvoNode *model = evo_node_model (node);
+  const EvoLayout *l = evo_models_get_layout (o->models, node);
+  EvoDtype dtype = l->n > 0 ? l->tensors[0].shape.dtype : EVO_DTYPE_BF16;
+  gint64 n_held = 0;
+  EvoPathSize size;
+
+  if (!evo_node_is_path (model) || (model->path_genes == NULL && node->save_layout == EVO_SAVE_PLAIN) ||
+      !evo_path_measure (o->models, model, NULL, &size, NULL))
+    return evo_text_model_estimate_bytes (spec, dtype, 0);
+  for (guint e = 0; e < model->n_in; e++)
+    n_held += evo_models_get_n_layers (o->models)[model->in[e].from->index];
+  guint64 prefix = is_search ? evo_resident_prefix_bytes (spec, (gsize) n_held) : 0;
+  spec->n_layers = size.hops;
+  if (!is_search)
+    n_held = node->save_layout == EVO_SAVE_SHARED ? size.layers : size.hops;
+  return prefix + evo_text_model_estimate_path_bytes (spec, (gsize) n_held, dtype, 0);
+}
+
+typedef enum { RUNS_NOT, RUNS, RUNS_CANDIDATES } Runs;
+
+/* Most bytes that one process holds for itself while it works on `node`: packed weights, caches, slices. */
+static guint64
+bound_of (const EvoOpened *o, const EvoNode *node, guint threads, Runs runs)
+{
+  guint64 bytes = evo_merge_bound (o->models, evo_node_model (node), threads);
+  EvoDecoderSpec spec;
+
+  if (runs != RUNS_NOT && evo_models_get_decoder (o->models, node, &spec, NULL))
+    bytes += largest_tensor (evo_models_get_layout (o->models, node)) + running_bytes (o, node, &spec, runs == RUNS_CANDIDATES);
   return bytes + (guint64) 48 * 1000000; /* program, plugins, headers, tokenizers */
 }
 
@@ -112,16 +169,18 @@ print_bounds (const EvoOpened *o, guint jobs, guint threads)
     const EvoNode *node = evo_graph_get (o->graph, i);
 
     if (node->kind == EVO_KIND_OPTIMIZER || node->save_path != NULL)
-      disk += evo_saved_bytes (o->models, node, node->save_dtype);
+      disk += evo_saved_bytes (o->models, node, &node->save_dtype);
     if (node->kind == EVO_KIND_MODEL)
       mapped += evo_store_get_bytes (evo_models_get_store (o->models, node));
     mapped += aux_bytes (o, node);
     if (node->kind == EVO_KIND_OPTIMIZER)
-      anonymous = MAX (anonymous, jobs * bound_of (o, node, n, TRUE));
+      anonymous = MAX (anonymous, jobs * bound_of (o, node, n, RUNS_CANDIDATES));
     else if (node->save_path != NULL)
-      anonymous = MAX (anonymous, bound_of (o, node, n * jobs, FALSE));
+      anonymous = MAX (anonymous, bound_of (o, node, n * jobs, RUNS_NOT));
+    if (node->kind == EVO_KIND_OPTIMIZER && evo_node_model (node)->path_genes != NULL) /* what was found is run to see how it differs */
+      anonymous = MAX (anonymous, bound_of (o, node, n * jobs, RUNS) + evo_export_error_bytes (o->models, node));
     for (guint e = 0; node->is_exam && e < node->n_in; e++)
-      anonymous = MAX (anonymous, bound_of (o, node->in[e].from, n * jobs, TRUE));
+      anonymous = MAX (anonymous, bound_of (o, node->in[e].from, n * jobs, RUNS));
   }
   g_autofree char *a = evo_size_text (anonymous), *m = evo_size_text (mapped), *r = evo_size_text (anonymous + mapped), *d = evo_size_text (disk);
   printf ("bounds (%u job%s of %u thread%s)\n  anonymous memory   at most %s\n  resident           at most %s, of which %s are the sources' pages, which "

@@ -27,6 +27,7 @@ print_warnings (const EvoOpened *o)
     fprintf (stderr, "evopipe: warning: %s\n", warnings[i]);
   for (guint i = 0; broken[i] != NULL; i++)
     fprintf (stderr, "evopipe: warning: %s\n", broken[i]);
+  evo_cli_print_cuts (o);
 }
 
 /* For a shell: quoted only where it must be (owned). */

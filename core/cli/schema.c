@@ -42,6 +42,16 @@ write_names (EvoJsonWriter *w, const char *const *names)
   evo_json_end_array (w);
 }
 
+/* A schema that is written as text. */
+static void
+add_schema (EvoJsonWriter *w, const char *key, const char *schema)
+{
+  g_autoptr (EvoJsonDoc) doc = evo_json_parse (schema, -1, key, 0, 0, NULL);
+
+  evo_json_add_key (w, key);
+  evo_json_add_value (w, evo_json_root (doc));
+}
+
 /* A plain value of a parameter. */
 static void
 write_scalar (EvoJsonWriter *w, const EvoParam *p)
@@ -49,7 +59,11 @@ write_scalar (EvoJsonWriter *w, const EvoParam *p)
   static const char *const types[] = { [EVO_TYPE_BOOL] = "boolean", [EVO_TYPE_NUMBER] = "number", [EVO_TYPE_INTEGER] = "integer",
                                        [EVO_TYPE_CHOICE] = "string", [EVO_TYPE_STRING] = "string", [EVO_TYPE_FILE] = "string" };
 
-  if (p->type == EVO_TYPE_STRINGS || p->type == EVO_TYPE_NUMBERS) {
+  if (p->type == EVO_TYPE_NUMBERS) {
+    add_schema (w, "type", "[\"number\", \"array\"]");
+    return;
+  }
+  if (p->type == EVO_TYPE_STRINGS) {
     add_text (w, "type", "array");
     return;
   }
@@ -99,14 +113,27 @@ write_table (EvoJsonWriter *w, const EvoParam *table, gboolean varies)
     write_param (w, &table[i], varies);
 }
 
-/* A schema that is written as text. */
+/* Of a layer path two parameters may be searched, each in its own way. */
 static void
-add_schema (EvoJsonWriter *w, const char *key, const char *schema)
+write_path_table (EvoJsonWriter *w, const EvoParam *table)
 {
-  g_autoptr (EvoJsonDoc) doc = evo_json_parse (schema, -1, key, 0, 0, NULL);
-
-  evo_json_add_key (w, key);
-  evo_json_add_value (w, evo_json_root (doc));
+  for (const EvoParam *p = table; p->name != NULL; p++) {
+    if (!g_str_equal (p->name, "path") && !g_str_equal (p->name, "scale")) {
+      write_param (w, p, FALSE);
+      continue;
+    }
+    evo_json_add_key (w, p->name);
+    evo_json_begin_object (w);
+    add_text (w, "description", p->doc);
+    evo_json_add_key (w, "anyOf");
+    evo_json_begin_array (w);
+    evo_json_begin_object (w);
+    write_scalar (w, p);
+    evo_json_end_object (w);
+    write_reference (w, g_str_equal (p->name, "path") ? "pathGene" : "scaleGene");
+    evo_json_end_array (w);
+    evo_json_end_object (w);
+  }
 }
 
 /* "evaluator.data", "seed": what the key is called among the definitions (owned). */
@@ -187,15 +214,22 @@ write_inputs (EvoJsonWriter *w, const EvoMergeOp *op)
   evo_json_end_object (w);
 }
 
+/* Merges and evaluators, but for an adapter: its one model is its base. */
+static gboolean
+needs_in (const EvoRegistered *e)
+{
+  return e->kind == EVO_KIND_EVALUATOR || (e->kind == EVO_KIND_MERGE && ((const EvoMergeOp *) e->op)->host != EVO_HOST_LORA);
+}
+
 static void
 write_required (EvoJsonWriter *w, const EvoRegistered *e)
 {
   evo_json_add_key (w, "required");
   evo_json_begin_array (w);
   evo_json_add_string (w, "use");
-  if (e->kind == EVO_KIND_MERGE || e->kind == EVO_KIND_EVALUATOR)
+  if (needs_in (e))
     evo_json_add_string (w, "in");
-  if (e->kind == EVO_KIND_EVALUATOR)
+  if (e->kind == EVO_KIND_EVALUATOR && !(((const EvoEvaluatorOp *) e->op)->flags & EVO_EVALUATOR_COST))
     evo_json_add_string (w, "data");
   if (e->kind == EVO_KIND_MERGE && (((const EvoMergeOp *) e->op)->flags & EVO_MERGE_NEEDS_BASE))
     evo_json_add_string (w, "base");
@@ -220,8 +254,11 @@ write_node (EvoJsonWriter *w, const EvoRegistered *e)
   add_text (w, "const", e->name);
   evo_json_end_object (w);
   write_host_keys (w, e->kind);
-  write_table (w, e->op->params, e->kind == EVO_KIND_MERGE);
-  if (e->kind == EVO_KIND_MERGE) {
+  if (e->kind == EVO_KIND_MERGE && ((const EvoMergeOp *) e->op)->host == EVO_HOST_LAYERS)
+    write_path_table (w, e->op->params);
+  else
+    write_table (w, e->op->params, e->kind == EVO_KIND_MERGE);
+  if (e->kind == EVO_KIND_MERGE && needs_in (e)) {
     write_inputs (w, (const EvoMergeOp *) e->op);
     write_table (w, ((const EvoMergeOp *) e->op)->in_params, TRUE);
   }
@@ -247,10 +284,24 @@ static const struct { const char *name, *schema; } definitions[] = {
             "\"simplex\": {\"type\": \"string\", \"description\": \"Genes of one simplex are divided by their sum.\"}, "
             "\"total\": {\"type\": \"number\", \"exclusiveMinimum\": 0}, \"note\": {\"type\": \"string\"}}, "
             "\"anyOf\": [{\"required\": [\"evolve\"]}, {\"required\": [\"choice\"]}], \"additionalProperties\": false}" },
+  { "pathGene", "{\"type\": \"object\", \"description\": \"A path that is searched.\", \"required\": [\"evolve\"], \"properties\": {"
+                "\"evolve\": {\"const\": \"path\"}, \"encoding\": {\"enum\": [\"indicator\", \"slots\", \"window\"]}, "
+                "\"start\": {\"type\": \"number\", \"description\": \"indicator: where all but the first pass through the first model begin.\"}, "
+                "\"sigma\": {\"type\": \"number\", \"exclusiveMinimum\": 0}, "
+                "\"hops\": {\"type\": \"integer\", \"minimum\": 1, \"description\": \"window: how many; not given: as many as the first model has layers.\"}, "
+                "\"step\": {\"type\": \"integer\", \"minimum\": 1, \"description\": \"window: how far from the next layer a hop may be.\"}, "
+                "\"note\": {\"type\": \"string\"}}, \"additionalProperties\": false}" },
+  { "scaleGene", "{\"type\": \"object\", \"description\": \"Scales that are searched.\", \"required\": [\"evolve\"], \"properties\": {"
+                 "\"evolve\": {\"anyOf\": [{\"const\": true}, {\"type\": \"array\", \"minItems\": 2, \"maxItems\": 2, \"items\": {\"type\": \"number\"}}], "
+                 "\"description\": \"[low, high], or true: without bounds.\"}, \"shape\": {\"enum\": [\"hop\", \"matrix\", \"network\"]}, "
+                 "\"start\": {\"type\": \"number\"}, \"sigma\": {\"type\": \"number\", \"exclusiveMinimum\": 0}, "
+                 "\"hidden\": {\"type\": \"integer\", \"minimum\": 1, \"description\": \"network: units of its hidden layer.\"}, "
+                 "\"note\": {\"type\": \"string\"}}, \"additionalProperties\": false}" },
   { "selectors", "{\"type\": \"object\", \"minProperties\": 1, \"not\": {\"anyOf\": [{\"required\": [\"evolve\"]}, {\"required\": [\"choice\"]}]}, "
                  "\"description\": \"Values by tensor: globs over names, or @embed @head @norm @attn @mlp @layers:0-7; the first that matches.\"}" },
   { "save", "{\"type\": \"object\", \"additionalProperties\": {\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"object\", \"required\": [\"path\"], "
-            "\"properties\": {\"path\": {\"type\": \"string\"}, \"dtype\": {\"type\": \"string\"}, \"shard_size\": {\"type\": [\"string\", \"integer\"]}, "
+            "\"properties\": {\"path\": {\"type\": \"string\"}, \"dtype\": {\"$ref\": \"#/definitions/dtype\"}, \"shard_size\": {\"type\": [\"string\", \"integer\"]}, "
+            "\"layout\": {\"enum\": [\"plain\", \"shared\"]}, "
             "\"note\": {\"type\": \"string\"}}, \"additionalProperties\": false}]}, \"description\": \"Nodes whose models are kept, and where.\"}" },
 };
 
@@ -285,6 +336,7 @@ write_schema (EvoJsonWriter *w, const EvoRegistry *r)
   add_schema (w, "title", "{\"type\": \"string\", \"minLength\": 1}");
   add_reference (w, "seed", "seed");
   add_reference (w, "note", "note");
+  add_reference (w, "compat", "merge.compat");
   add_reference (w, "save", "save");
   evo_json_add_key (w, "nodes");
   evo_json_begin_object (w);

@@ -105,7 +105,7 @@ static gboolean
 is_host_key (guint kind, const char *name)
 {
   static const char *const keys[][12] = {
-    [EVO_KIND_MERGE] = { "from", "masks" },
+    [EVO_KIND_MERGE] = { "from", "masks", "tokenizer", "chat_template" },
     [EVO_KIND_OPTIMIZER] = { "maximize", "minimize", "trials", "minutes", "stall", "start_from", "sample", "validate" },
     [EVO_KIND_EVALUATOR] = { "data", "format", "columns", "template", "shuffle", "sample", "limit", "language_test", "against" },
   };
@@ -186,7 +186,28 @@ judge_tensors (const Judge *j, const EvoMergeOp *op, GError **error)
 
   for (guint i = 0; i < evo_param_count (op->in_params); i++)
     n += (op->in_params[i].flags & EVO_PARAM_TENSORS) != 0;
+  if (op->aux_shape != NULL && (n == 0 || op->access != EVO_BY_TENSOR))
+    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has aux_shape but %s", op->name,
+                   n == 0 ? "no parameter that is a file of tensors" : "its access is not 2 (tensor)");
   return n <= 1 || refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: %u parameters are files of tensors; an input has one at most", op->name, n);
+}
+
+static gboolean
+has_param (const EvoMergeOp *op, const char *name, guint32 type)
+{
+  const EvoParam *p = evo_param_find (op->params, name);
+
+  return p != NULL && p->type == type;
+}
+
+/* What the host reads of an adapter's node. */
+static gboolean
+judge_lora (const Judge *j, const EvoMergeOp *op, GError **error)
+{
+  if (!(op->flags & EVO_MERGE_NEEDS_BASE) || op->min_inputs != 0 || op->max_inputs != 0 || evo_param_count (op->in_params) > 0)
+    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: an adapter needs a base, and takes no inputs", op->name);
+  return (has_param (op, "path", EVO_TYPE_FILE) && has_param (op, "scale", EVO_TYPE_NUMBER)) ||
+         refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: an adapter needs the parameters path, a file, and scale, a number", op->name);
 }
 
 static gboolean
@@ -209,6 +230,8 @@ judge_merge (const Judge *j, EvoOp *common, GError **error)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has a merge function and leaves the merge to the host; choose one", op->name);
   if (op->merge == NULL && op->host == EVO_HOST_NONE)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has no merge function", op->name);
+  if (op->host == EVO_HOST_LORA)
+    return judge_lora (j, op, error);
   if (op->min_inputs < 1)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: min_inputs is 0; a merge has one input at least", op->name);
   if (op->max_inputs != 0 && op->max_inputs < op->min_inputs)
@@ -283,14 +306,17 @@ static gboolean
 judge_evaluator (const Judge *j, EvoOp *common, GError **error)
 {
   const EvoEvaluatorOp *op = (const EvoEvaluatorOp *) common;
-  const guint32 known = EVO_EVALUATOR_BINARY | EVO_EVALUATOR_SMALLER_IS_BETTER;
-  const Required functions[] = { { "open", op->open != NULL }, { "n_items", op->n_items != NULL }, { "request", op->request != NULL },
-                                 { "judge", op->judge != NULL }, { "close", op->close != NULL } };
+  const guint32 known = EVO_EVALUATOR_BINARY | EVO_EVALUATOR_SMALLER_IS_BETTER | EVO_EVALUATOR_COST;
+  const Required functions[] = { { "open", op->open != NULL }, { "n_items", op->n_items != NULL }, { "request", op->request != NULL || (op->flags & EVO_EVALUATOR_COST) != 0 },
+                                 { "judge", op->judge != NULL || (op->flags & EVO_EVALUATOR_COST) != 0 }, { "close", op->close != NULL } };
 
   if (!judge_required (j, op->name, functions, G_N_ELEMENTS (functions), error))
     return FALSE;
   if (op->n_values > MOST_VALUES)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: %u values an item; at most %d are allowed", op->name, op->n_values, MOST_VALUES);
+  if ((op->flags & EVO_EVALUATOR_COST) != 0 && (op->n_values != 4 || op->reduce == NULL))
+    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: is COST with %u values; a model's figures are 4, and reduce makes a score of them",
+                   op->name, op->n_values);
   if (op->n_values > 1 && (op->flags & EVO_EVALUATOR_BINARY) != 0)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: is BINARY but has %u values an item", op->name, op->n_values);
   if ((op->flags & ~known) != 0)

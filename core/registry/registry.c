@@ -53,6 +53,15 @@ by_name (gconstpointer a, gconstpointer b)
   return strcmp ((*(const EvoRegistered *const *) a)->name, (*(const EvoRegistered *const *) b)->name);
 }
 
+/* An adapter is a merge to the graph, with genes and a base, and a model to who writes a pipeline. */
+static const char *
+shown_kind (const EvoJudged *j)
+{
+  gboolean is_lora = j->kind == EVO_KIND_MERGE && ((const EvoMergeOp *) j->op)->host == EVO_HOST_LORA;
+
+  return evo_registry_kind_name (is_lora ? EVO_KIND_MODEL : j->kind);
+}
+
 /* All operators of a plugin, or none. */
 static gboolean
 add_operators (EvoRegistry *r, const char *path, const EvoJudged *ops, guint n, GError **error)
@@ -60,7 +69,7 @@ add_operators (EvoRegistry *r, const char *path, const EvoJudged *ops, guint n, 
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
 
   for (guint i = 0; i < n; i++) {
-    char *name = g_strconcat (evo_registry_kind_name (ops[i].kind), ".", ops[i].op->name, NULL);
+    char *name = g_strconcat (shown_kind (&ops[i]), ".", ops[i].op->name, NULL);
     const EvoRegistered *other = evo_registry_peek (r, name);
     g_autofree char *file = g_path_get_basename (path);
 

@@ -34,9 +34,11 @@ typedef struct { char *name, *path; int fd; guint first, n; guint64 data, n_byte
 struct EvoOutput {
   EvoBeside *beside;
   gboolean replace, planned;
+  const char *stem;          /* NULL: "model" */
   Piece *pieces; guint n_pieces;
   Shard *shards; guint n_shards;
   GMutex lock;               /* of the pieces' ranges */
+  gint64 sync_us;            /* waited for the disk */
 };
 
 /* ------------------------------------------------------------------ the directory */
@@ -243,6 +245,12 @@ check_names (const EvoOutput *out, GError **error)
   return TRUE;
 }
 
+void
+evo_output_set_stem (EvoOutput *out, const char *stem)
+{
+  out->stem = stem;
+}
+
 gboolean
 evo_output_plan (EvoOutput *out, const EvoShape *tensors, guint n, guint64 shard_bytes, GError **error)
 {
@@ -255,12 +263,30 @@ evo_output_plan (EvoOutput *out, const EvoShape *tensors, guint n, guint64 shard
     return FALSE;
   divide (out, shard_bytes == 0 ? default_shard_bytes : shard_bytes);
   for (guint i = 0; i < out->n_shards; i++)
-    out->shards[i].name = out->n_shards == 1 ? g_strdup ("model.safetensors")
+    out->shards[i].name = out->n_shards == 1 ? g_strconcat (out->stem == NULL ? "model" : out->stem, ".safetensors", NULL)
                                              : g_strdup_printf ("model-%05u-of-%05u.safetensors", i + 1, out->n_shards);
   for (guint i = 0; i < out->n_shards; i++)
     if (!begin_shard (out, &out->shards[i], error))
       return FALSE;
   return TRUE;
+}
+
+/* ------------------------------------------------------------------ the disk */
+
+static gboolean
+sync_file (EvoOutput *out, int fd, const char *path, GError **error)
+{
+  gint64 began = g_get_monotonic_time ();
+  gboolean done = evo_write_sync (fd, path, error);
+
+  out->sync_us += g_get_monotonic_time () - began;
+  return done;
+}
+
+double
+evo_output_get_sync_seconds (const EvoOutput *out)
+{
+  return (double) out->sync_us / 1e6;
 }
 
 /* ------------------------------------------------------------------ the bytes */
@@ -352,7 +378,7 @@ evo_output_add_text (EvoOutput *out, const char *name, const char *text, gssize 
 
   if (fd < 0)
     return FALSE;
-  done = evo_write_all (fd, path, text, size, 0, error) && evo_write_sync (fd, path, error);
+  done = evo_write_all (fd, path, text, size, 0, error) && sync_file (out, fd, path, error);
   close (fd);
   return done;
 }
@@ -372,7 +398,7 @@ copy_bytes (int from, const char *from_path, int to, const char *to_path, GError
     if (n < 0)
       return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, "%s: cannot be read: %s", from_path, g_strerror (errno));
     if (n == 0)
-      return evo_write_sync (to, to_path, error);
+      return TRUE;
     if (!evo_write_all (to, to_path, buffer, (gsize) n, at, error))
       return FALSE;
     at += (guint64) n;
@@ -394,7 +420,7 @@ evo_output_copy_file (EvoOutput *out, const char *name, const char *from, GError
     return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_OPEN, "%s: is not a regular file", from);
   }
   fd = open_companion (out, name, &path, error);
-  done = fd >= 0 && copy_bytes (source, from, fd, path, error);
+  done = fd >= 0 && copy_bytes (source, from, fd, path, error) && sync_file (out, fd, path, error);
   if (fd >= 0)
     close (fd);
   close (source);
@@ -459,12 +485,18 @@ write_index (EvoOutput *out, GError **error)
 gboolean
 evo_output_commit (EvoOutput *out, GError **error)
 {
+  gint64 began;
+  gboolean done;
+
   if (!check_whole (out, error) || (out->n_shards > 1 && !write_index (out, error)))
     return FALSE;
   for (guint i = 0; i < out->n_shards; i++)
-    if (!evo_write_sync (out->shards[i].fd, out->shards[i].path, error))
+    if (!sync_file (out, out->shards[i].fd, out->shards[i].path, error))
       return FALSE;
-  return evo_beside_land (out->beside, out->replace, error);
+  began = g_get_monotonic_time ();
+  done = evo_beside_land (out->beside, out->replace, error);
+  out->sync_us += g_get_monotonic_time () - began;
+  return done;
 }
 
 /* ------------------------------------------------------------------ one file */

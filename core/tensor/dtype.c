@@ -39,18 +39,28 @@ evo_dtype_from_name (const char *name)
   return EVO_DTYPE_NONE;
 }
 
+/* Beside PyTorch's names. */
+static const struct { const char *name; EvoDtype dtype; } user_names[] = {
+  { "bf16", EVO_DTYPE_BF16 }, { "f16", EVO_DTYPE_F16 }, { "f32", EVO_DTYPE_F32 }, { "f64", EVO_DTYPE_F64 },
+  { "f8_e4m3", EVO_DTYPE_F8_E4M3 }, { "f8_e5m2", EVO_DTYPE_F8_E5M2 },
+};
+
 EvoDtype
 evo_dtype_from_user_name (const char *name)
 {
-  static const struct { const char *name; EvoDtype dtype; } names[] = {
-    { "bf16", EVO_DTYPE_BF16 }, { "bfloat16", EVO_DTYPE_BF16 }, { "f32", EVO_DTYPE_F32 },
-    { "float32", EVO_DTYPE_F32 }, { "f16", EVO_DTYPE_F16 }, { "float16", EVO_DTYPE_F16 },
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
-    if (g_str_equal (name, names[i].name))
-      return names[i].dtype;
+  for (guint i = 0; i < G_N_ELEMENTS (user_names); i++)
+    if (g_str_equal (name, user_names[i].name) || g_str_equal (name, infos[user_names[i].dtype].torch))
+      return user_names[i].dtype;
   return EVO_DTYPE_NONE;
+}
+
+const char *
+evo_dtype_user_name (EvoDtype d)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (user_names); i++)
+    if (user_names[i].dtype == d)
+      return user_names[i].name;
+  g_return_val_if_reached ("f32");
 }
 
 static const DtypeInfo *

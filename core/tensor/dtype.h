@@ -10,11 +10,13 @@
 
 typedef enum {
   EVO_DTYPE_NONE, EVO_DTYPE_F32, EVO_DTYPE_F16, EVO_DTYPE_BF16, EVO_DTYPE_F64, EVO_DTYPE_I64, EVO_DTYPE_I32, EVO_DTYPE_I16, EVO_DTYPE_I8,
-  EVO_DTYPE_U64, EVO_DTYPE_U32, EVO_DTYPE_U16, EVO_DTYPE_U8, EVO_DTYPE_BOOL, EVO_DTYPE_F8_E4M3, EVO_DTYPE_F8_E5M2
+  EVO_DTYPE_U64, EVO_DTYPE_U32, EVO_DTYPE_U16, EVO_DTYPE_U8, EVO_DTYPE_BOOL, EVO_DTYPE_F8_E4M3, EVO_DTYPE_F8_E5M2,
+  EVO_DTYPE_MAX /* how many there are */
 } EvoDtype;
 
 EvoDtype evo_dtype_from_name (const char *name);       /* safetensors ("BF16"); NONE: unknown */
-EvoDtype evo_dtype_from_user_name (const char *name);  /* "bf16", "bfloat16", "f32", "float32", "f16", "float16"; NONE: unknown */
+EvoDtype evo_dtype_from_user_name (const char *name);  /* floating point: "bf16" or "bfloat16", "f8_e4m3" or "float8_e4m3fn", ...; NONE: unknown */
+const char *evo_dtype_user_name (EvoDtype d);          /* the short one */
 const char *evo_dtype_name (EvoDtype d);               /* "BF16" */
 const char *evo_dtype_torch_name (EvoDtype d);         /* "bfloat16" */
 gsize evo_dtype_size (EvoDtype d);                     /* bytes of an element */

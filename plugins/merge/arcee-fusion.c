@@ -7,13 +7,10 @@
  * quantiles of random samples where there are more than a million elements, and in fp32 a divergence that for light fine-tunes is rounding
  * noise. Where all importances are zero (rows of one element) the model's weights are taken, as there.
  */
-#if defined __GNUC__ && !defined __clang__
-#pragma GCC optimize ("O3") /* two exponentials and a logarithm an element: vectors are worth it; they round as the loops do */
-#endif
-
-#include "explog.h"
+#include "evopipe.h"
 
 enum { QUARTER, HALF, THREE_QUARTERS, N_CUTS };
+enum { SMALL = 4 }; /* elements of a tensor where a quantile may be the smallest importance */
 
 typedef struct { double tail; } FusionParams;
 
@@ -22,82 +19,49 @@ static const EvoParam params[] = {
   EVO_PARAMS_END
 };
 
+enum { DIVERGENCE, LEAST, N_COEF }; /* of a row: the divergence, its least importance */
+
 static gsize
 fusion_scratch_bytes (const EvoTensor *t, guint n_in, gsize n)
 {
   return 3 * (gsize) t->n_cols * sizeof (double);
 }
 
-/* In eight lanes, which a vector can hold. */
-static double
-sum_of (const double *x, gsize n)
+static guint32
+fusion_n_sums (const EvoMergeCall *c, guint pass)
 {
-  double lane[8] = { 0 }, sum = 0;
-  gsize j = 0;
-
-  for (; j + 8 <= n; j += 8)
-    for (gsize l = 0; l < 8; l++)
-      lane[l] += x[j + l];
-  for (; j < n; j++)
-    sum += x[j];
-  for (gsize l = 0; l < 8; l++)
-    sum += lane[l];
-  return sum;
+  return N_COEF;
 }
 
-/* p [n] = softmax (x) + 1e-8 */
+/* key [n]: importance of a row's elements */
 static void
-softmax (const float *x, gsize n, double *p)
+importance (const EvoMergeCall *c, double divergence, float *key)
 {
-  float largest = x[0];
-  double share;
+  const float *a = c->in[0], *b = c->base;
 
-  for (gsize j = 1; j < n; j++)
-    largest = MAX (largest, x[j]);
-  for (gsize j = 0; j < n; j++)
-    p[j] = explog_exp ((double) x[j] - (double) largest);
-  share = 1 / sum_of (p, n);
-  for (gsize j = 0; j < n; j++)
-    p[j] = p[j] * share + 1e-8;
+  for (gsize j = 0; j < c->n; j++)
+    key[j] = (float) (fabs ((double) (a[j] - b[j])) * divergence);
 }
 
-/* KL (softmax (a) + 1e-8, softmax (b) + 1e-8) of rows, sum of p log (p / q); p: [3][n]. Where all shares are near one another's, as they are
- * between fine-tunes, log (p / q) = 2 artanh ((p - q) / (p + q)) needs no exponents. */
-static double
-divergence (const float *a, const float *b, gsize n, double *p)
+static gboolean
+fusion_measure (const EvoMergeCall *c, guint pass, double *sums, GError **error)
 {
-  double *q = p + n, *s = q + n, widest = 0;
+  float key[SMALL], least = HUGE_VALF;
 
-  softmax (a, n, p);
-  softmax (b, n, q);
-  for (gsize j = 0; j < n; j++)
-    s[j] = (p[j] - q[j]) / (p[j] + q[j]);
-  for (gsize j = 0; j < n; j++)
-    widest = MAX (widest, fabs (s[j]));
-  if (widest <= 0.1716)
-    for (gsize j = 0; j < n; j++)
-      s[j] = p[j] * explog_ratio (s[j]);
-  else
-    for (gsize j = 0; j < n; j++)
-      s[j] = p[j] * explog_log (p[j] / q[j]);
-  return MAX (sum_of (s, n), 0);
-}
-
-/* key [n]: importance of elements at .. of the call, whole rows */
-static void
-importance (const EvoMergeCall *c, gsize at, gsize n, float *key)
-{
-  double kl = divergence (c->in[0] + at, c->base + at, n, c->scratch);
-
-  for (gsize j = 0; j < n; j++)
-    key[j] = (float) (fabs ((double) (c->in[0][at + j] - c->base[at + j])) * kl);
+  sums[DIVERGENCE] = c->k->divergence (c->in[0], c->base, 1e-8, c->n, c->scratch);
+  if (c->t->n > SMALL)
+    return TRUE;
+  importance (c, sums[DIVERGENCE], key);
+  for (gsize j = 0; j < c->n; j++)
+    least = MIN (least, key[j]);
+  sums[LEAST] = least;
+  return TRUE;
 }
 
 static void
 fusion_keys (const EvoMergeCall *c, guint cut, float *key)
 {
-  for (gsize at = 0; at < c->n; at += (gsize) c->t->n_cols)
-    importance (c, at, (gsize) c->t->n_cols, key + at);
+  importance (c, c->coef[DIVERGENCE], key);
 }
 
 static gint64
@@ -106,32 +70,37 @@ fusion_rank (const EvoMergeCall *c, guint cut, gint64 n)
   return n - (gint64) floor (0.25 * (cut + 1) * (double) MAX (n - 1, 0));
 }
 
-/* The quantile of a cut; the smallest importance is not a cut (everything is above it), and is looked for: tensors of up to four elements. */
+/* The quantile of a cut; the smallest importance is not a cut (everything is above it): it is the least of the rows'. */
 static double
-quantile (const EvoMergeCall *c, guint cut, const float *key)
+quantile (const EvoMergeCall *c, guint cut)
 {
-  float least = HUGE_VALF;
+  const double *rows = c->coef - c->first / c->t->n_cols * N_COEF;
+  double least = HUGE_VAL;
 
   if (c->cut[cut] >= 0)
     return c->cut[cut];
-  for (gsize j = 0; j < c->n; j++)
-    least = MIN (least, key[j]);
+  for (gint64 r = 0; r < c->t->n_rows; r++)
+    least = MIN (least, rows[r * N_COEF + LEAST]);
   return least;
 }
 
 static gboolean
 fusion_merge (const EvoMergeCall *c, GError **error)
 {
-  double threshold;
+  double threshold = quantile (c, HALF) + ((const FusionParams *) c->params)->tail * (quantile (c, THREE_QUARTERS) - quantile (c, QUARTER));
+  float at_least = (float) threshold, *out = c->out;
+  const float *a = c->in[0], *b = c->base;
 
-  fusion_keys (c, 0, c->out);
-  threshold = quantile (c, HALF, c->out) + ((const FusionParams *) c->params)->tail * (quantile (c, THREE_QUARTERS, c->out) - quantile (c, QUARTER, c->out));
+  if (at_least < threshold) /* the float from which on a key reaches the threshold */
+    at_least = nextafterf (at_least, HUGE_VALF);
+  importance (c, c->coef[DIVERGENCE], out);
   for (gsize j = 0; j < c->n; j++)
-    c->out[j] = c->out[j] >= threshold ? c->in[0][j] : c->base[j];
+    out[j] = out[j] >= at_least ? a[j] : b[j];
   return TRUE;
 }
 
 EVO_MERGE_PLUGIN (.name = "arcee-fusion", .summary = "A model's weights where their change stands out, else the base's.", .min_inputs = 1,
-                  .max_inputs = 1, .access = EVO_BY_ROW, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_NEEDS_BASE | EVO_MERGE_SAME_KEYS,
-                  EVO_TAKES (FusionParams, params), .n_cuts_fixed = N_CUTS, .keys = fusion_keys, .rank = fusion_rank,
+                  .max_inputs = 1, .access = EVO_BY_ROW, .scope = EVO_OVER_ROW, .flags = EVO_MERGE_NEEDS_BASE | EVO_MERGE_SAME_KEYS,
+                  EVO_TAKES (FusionParams, params), .n_passes = 1, .n_sums = fusion_n_sums,
+                  .measure = fusion_measure, .n_cuts_fixed = N_CUTS, .keys = fusion_keys, .rank = fusion_rank,
                   .scratch_bytes = fusion_scratch_bytes, .merge = fusion_merge)

@@ -36,7 +36,8 @@ breadcrumbs_merge (const EvoMergeCall *c, GError **error)
 }
 
 EVO_MERGE_PLUGIN (.name = "breadcrumbs", .summary = "Base plus the weighted sum of changes, without the largest and the smallest of each.",
-                  .min_inputs = 1, .access = EVO_BY_ELEMENT, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE,
+                  .min_inputs = 1, .access = EVO_BY_ELEMENT, .scope = EVO_OVER_TENSOR,
+                  .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE | EVO_MERGE_SAME_KEYS,
                   EVO_TAKES (BreadcrumbsParams, params), EVO_TAKES_PER_INPUT (BreadcrumbsInput, in_params), .n_cuts_per_input = 2,
                   .keys = breadcrumbs_keys, .rank = breadcrumbs_rank, .n_passes = 1, .n_sums = breadcrumbs_n_sums,
                   .measure = breadcrumbs_measure, .scratch_bytes = delta_scratch_bytes, .merge = breadcrumbs_merge)

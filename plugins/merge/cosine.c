@@ -117,8 +117,8 @@ cosine_merge (const EvoMergeCall *c, GError **error)
     c->k->mix (c->out, c->in[0], c->in[1], c->coef[0], 1 - c->coef[0], c->n);
     return TRUE;
   }
-  for (gsize i = 0; i < c->n; i++) { /* as mix does: each weight rounded, products, sum */
-    c->out[i] = (float) c->coef[j] * c->in[0][i] + (float) (1 - c->coef[j]) * c->in[1][i];
+  for (gsize i = 0; i < c->n; i++) {
+    c->out[i] = (float) (c->coef[j] * c->in[0][i] + (1 - c->coef[j]) * c->in[1][i]);
     j = j + 1 == m ? 0 : j + 1;
   }
   return TRUE;

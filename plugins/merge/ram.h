@@ -18,16 +18,18 @@
 static inline void
 ram_block (const EvoMergeCall *c, const DeltaWork *w, double epsilon, gsize at, gsize n, float *count)
 {
+  float limit = (float) epsilon; /* the largest float that is not above epsilon: |d|, a float, is above both or neither */
+
+  if (limit > epsilon)
+    limit = nextafterf (limit, 0);
   c->k->zero (count, n);
   for (guint i = 0; i < c->n_in; i++) {
     float *d = w->delta[i];
 
     c->k->sub (d, c->in[i] + at, c->base + at, n);
     for (gsize j = 0; j < n; j++) {
-      gboolean active = fabs ((double) d[j]) > epsilon;
-
-      d[j] = active ? d[j] : 0;
-      count[j] += active ? 1 : 0;
+      count[j] += fabsf (d[j]) > limit ? 1.0f : 0.0f;
+      d[j] = fabsf (d[j]) > limit ? d[j] : 0;
     }
   }
 }
@@ -36,13 +38,21 @@ ram_block (const EvoMergeCall *c, const DeltaWork *w, double epsilon, gsize at, 
 static inline void
 ram_add (const EvoMergeCall *c, const DeltaWork *w, const float *count, const double *scale, double lambda, gsize at, gsize n)
 {
-  for (gsize j = 0; j < n; j++) {
-    double sum = 0;
+  double sum[DELTA_BLOCK];
+  const float *base = c->base + at;
+  float *out = c->out + at;
 
-    for (guint i = 0; i < c->n_in; i++)
-      sum += scale != NULL && count[j] <= 1 ? scale[i] * w->delta[i][j] : w->delta[i][j];
-    c->out[at + j] = (float) (c->base[at + j] + lambda * sum / MAX (count[j], 1));
+  for (gsize j = 0; j < n; j++)
+    sum[j] = 0;
+  for (guint i = 0; i < c->n_in; i++) {
+    const float *d = w->delta[i];
+    double alone = scale == NULL ? 1 : scale[i];
+
+    for (gsize j = 0; j < n; j++)
+      sum[j] += (count[j] <= 1 ? alone : 1) * d[j];
   }
+  for (gsize j = 0; j < n; j++)
+    out[j] = (float) (base[j] + lambda * sum[j] / (count[j] > 1 ? count[j] : 1));
 }
 
 #endif

@@ -42,10 +42,17 @@ ramplus_measure (const EvoMergeCall *c, guint pass, double *sums, GError **error
     gsize n = MIN (DELTA_BLOCK, c->n - at);
 
     ram_block (c, &w, ((const RamParams *) c->params)->epsilon, at, n, w.share);
-    for (guint i = 0; i < c->n_in; i++)
-      for (gsize j = 0; j < n; j++)
-        if (w.delta[i][j] != 0)
-          sums[2 * i + (w.share[j] > 1)] += 1;
+    for (guint i = 0; i < c->n_in; i++) {
+      const float *d = w.delta[i], *count = w.share;
+      guint32 active = 0, others = 0;
+
+      for (gsize j = 0; j < n; j++) {
+        active += d[j] != 0;
+        others += d[j] != 0 && count[j] > 1;
+      }
+      sums[2 * i] += active - others;
+      sums[2 * i + 1] += others;
+    }
   }
   return TRUE;
 }

@@ -25,16 +25,26 @@ static const EvoParam params[] = {
 static void
 deviation (const EvoMergeCall *c, float *const *delta, gsize n, float *key)
 {
-  for (gsize j = 0; j < n; j++) {
-    double mean = 0, squares = 0;
+  double mean[DELTA_BLOCK], squares[DELTA_BLOCK];
 
-    for (guint i = 0; i < c->n_in; i++)
-      mean += delta[i][j];
-    mean /= c->n_in;
-    for (guint i = 0; i < c->n_in; i++)
-      squares += (delta[i][j] - mean) * (delta[i][j] - mean);
-    key[j] = (float) sqrt (squares / c->n_in);
+  for (gsize j = 0; j < n; j++)
+    mean[j] = squares[j] = 0;
+  for (guint i = 0; i < c->n_in; i++) {
+    const float *d = delta[i];
+
+    for (gsize j = 0; j < n; j++)
+      mean[j] += d[j];
   }
+  for (gsize j = 0; j < n; j++)
+    mean[j] /= c->n_in;
+  for (guint i = 0; i < c->n_in; i++) {
+    const float *d = delta[i];
+
+    for (gsize j = 0; j < n; j++)
+      squares[j] += (d[j] - mean[j]) * (d[j] - mean[j]);
+  }
+  for (gsize j = 0; j < n; j++)
+    key[j] = (float) sqrt (squares[j] / c->n_in);
 }
 
 static void
@@ -74,9 +84,12 @@ select_block (const EvoMergeCall *c, DeltaWork *w, gsize at, gsize n)
     return;
   deviation (c, w->delta, n, key);
   c->k->keep_top (key, key, c->cut[0], c->last_tie[0], c->first + (gint64) at, n);
-  for (guint i = 0; i < c->n_in; i++)
+  for (guint i = 0; i < c->n_in; i++) {
+    float *d = w->delta[i];
+
     for (gsize j = 0; j < n; j++)
-      w->delta[i][j] = key[j] > 0 ? w->delta[i][j] : 0;
+      d[j] = key[j] > 0 ? d[j] : 0;
+  }
 }
 
 static guint32

@@ -112,6 +112,6 @@ top_merge (const EvoMergeCall *c, GError **error)
 }
 
 EVO_MERGE_PLUGIN (.name = "top-k-sum", .summary = "The first model's weights in the order of the second's, within a window of magnitudes.",
-                  .min_inputs = 2, .max_inputs = 2, .access = EVO_BY_TENSOR, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_IDEMPOTENT,
+                  .min_inputs = 2, .max_inputs = 2, .access = EVO_BY_TENSOR, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_IDEMPOTENT | EVO_MERGE_SAME_KEYS,
                   EVO_TAKES (TopParams, params), .n_cuts_fixed = 2, .keys = top_keys, .rank = top_rank, .scratch_bytes = top_scratch_bytes,
                   .merge = top_merge)

@@ -6,7 +6,7 @@ import json, os, pathlib, re, shutil, signal, struct, subprocess, sys, time
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tools"))
 import evo
 
-COMMANDS = ("run", "check", "inspect", "schema", "merge", "import", "eval", "generate")
+COMMANDS = ("run", "check", "inspect", "schema", "merge", "import", "eval", "generate", "extract-lora")
 JA, MATH = evo.TINY / "mini-ja", evo.TINY / "mini-math-en"
 ITEMS = ["language_test=script", "max_tokens=48"]
 
@@ -53,7 +53,7 @@ def test_help():
         evo.check(f"{name} --help explains every option of its usage", named <= listed, named - listed)
         evo.check(f"{name} --help: no line is empty or cut", all(len(l.split(None, 1)) == 2 for l in options[0].splitlines()), options[0])
         evo.check(f"{name} -h, also behind other arguments", evo.run(name, "x", "-h").stdout == result.stdout)
-    evo.check("the names in evopipe --help are all", set(re.findall(r"(?m)^  evopipe (\w+) ", evo.run("--help").stdout)) == set(COMMANDS))
+    evo.check("the names in evopipe --help are all", set(re.findall(r"(?m)^  evopipe ([\w-]+) ", evo.run("--help").stdout)) == set(COMMANDS))
 
 
 def test_command_lines():
@@ -305,6 +305,9 @@ def test_merge(folder):
     result = evo.run("merge", file, folder / "plain")
     evo.check("merge", result.returncode == 0 and result.stdout == f"{folder / 'plain'}: 2.72 MB, 56 tensors\n" and not result.stderr, result.stdout + result.stderr)
     plain = evo.digest(folder / "plain")
+    told = json.loads(evo.run("merge", file, folder / "told", "--json").stdout)
+    evo.check("merge --json", told["path"] == str(folder / "told") and told["tensors"] == 56 and 2.7e6 < told["bytes"] < 2.8e6
+              and set(told["seconds"]) == {"read_compute_write", "sync"} and told["seconds"]["read_compute_write"] > 0 and told["seconds"]["sync"] >= 0, told)
     again = evo.run("merge", folder / "plain/evopipe.json", folder / "again")
     evo.check("its evopipe.json makes the same bytes", again.returncode == 0 and evo.digest(folder / "again") == plain, again.stderr)
     evo.check("--seed of the pipeline is the same bytes, another is not", evo.run("merge", file, folder / "s1", "--seed", "1").returncode == 0
@@ -325,7 +328,7 @@ def test_merge(folder):
     evo.check("--shard-size", result.returncode == 0 and len(parts) == 4 and parts[0] == "model-00001-of-00004.safetensors"
               and (folder / "shards/model.safetensors.index.json").exists(), parts)
     evo.check("shards: it says the same", evo.run("generate", folder / "shards", QUESTION).stdout == evo.run("generate", folder / "plain", QUESTION).stdout)
-    said(evo.run("merge", file, folder / "x", "--dtype", "int8"), 2, "evopipe: --dtype int8: is none of bf16, f16, f32")
+    said(evo.run("merge", file, folder / "x", "--dtype", "int8"), 2, "evopipe: --dtype int8: is none of bf16, f16, f32, f64, f8_e4m3, f8_e5m2")
     for size in ("5XB", "0", "-1GB", "nan", "0x10"):
         said(evo.run("merge", file, folder / "x", "--shard-size", size), 2, f"evopipe: --shard-size {size}: needs a size such as 5GB or 300MB")
     said(evo.run("merge", file, folder / "plain"), 2, f"evopipe: {folder / 'plain'}: exists already; choose another place, or --force to replace it")

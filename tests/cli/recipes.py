@@ -10,6 +10,8 @@ DATA = evo.SOURCE / "tests/data/recipes"
 # Largest difference over the largest magnitude of a tensor: those of the cases' authors, a few float32 roundings.
 GOLDEN = {"linear-filter": 5e-7, "linear-gradient": 1e-6, "linear-toplevel": 5e-7, "slerp-gradient": 1e-6, "ties-mixed": 5e-7, "ta-gradient": 5e-7,
           "modules-ta": 5e-7}
+# The final norm of slices-last-more: mergekit drops the sources that the last slice has more than the first; here all of them are merged.
+SLICES = {"passthrough-frank": 0, "passthrough-scale": 5e-7, "passthrough-single": 0, "slices-linear": 5e-7, "slices-ties": 5e-7, "slices-last-more": 5e-7}
 CONFIG = {"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 48, "vocab_size": 256}
 
 
@@ -32,6 +34,16 @@ def write_model(folder, tensors, **config):
     (folder / "config.json").write_text(json.dumps(CONFIG | config))
 
 
+ADDED = ["<|im_start|>", "<|im_end|>", "<tool>", "</tool>", "<think>", "</think>", "<pad_a>", "<pad_b>"]
+
+
+def write_tokenizer(folder, n):
+    """256 tokens as the golden models have them (<unk>, <s>, </s>, then pieces), and behind them some of those that ft-big-vocab has added."""
+    texts = ["<unk>", "<s>", "</s>"] + [f"piece {i}" for i in range(3, 256)] + ADDED
+    added = [dict(id=i, content=texts[i], single_word=False, lstrip=False, rstrip=False, normalized=False, special=i < 258) for i in range(n) if not 3 <= i < 256]
+    (folder / "tokenizer.json").write_text(json.dumps({"added_tokens": added, "model": {"type": "BPE", "vocab": {t: i for i, t in enumerate(texts[:256])}, "merges": []}}))
+
+
 def head(rows, seed):
     return [rows, 48], array.array("f", [((i * 37 + seed * 11) % 101 - 50) / 1000 for i in range(rows * 48)]).tobytes()
 
@@ -42,7 +54,9 @@ def make_models(folder):
     for seed, model in enumerate(("base", "ft-a", "ft-b", "ft-c")):
         tensors = {k.split("/")[1]: v for k, v in golden.items() if k.startswith(model + "/")}
         write_model(folder / "models" / model, tensors | {"lm_head.weight": head(256, seed)})
+        write_tokenizer(folder / "models" / model, 256)
     write_model(folder / "models/ft-big-vocab", tensors | {"lm_head.weight": head(264, 5)}, vocab_size=264)
+    write_tokenizer(folder / "models/ft-big-vocab", 264)
     one = {k: v for k, v in tensors.items() if ".layers." not in k or ".layers.0." in k}
     for model in ("one-a", "one-b"):
         write_model(folder / "models" / model, one, num_hidden_layers=1)
@@ -70,7 +84,7 @@ def imported(folder, text):
 def worst(expected, actual):
     """Largest difference over largest magnitude."""
     a, b = array.array("f", expected), array.array("f", actual)
-    return max(abs(x - y) for x, y in zip(a, b)) / max(abs(x) for x in a)
+    return max(abs(x - y) for x, y in zip(a, b)) / (max(abs(x) for x in a) or 1)
 
 
 def test_golden(folder, golden):
@@ -83,6 +97,99 @@ def test_golden(folder, golden):
         theirs = {k.split("/")[1]: v for k, v in golden.items() if k.startswith(case + "/")}
         far = {k: d for k, v in theirs.items() if (d := worst(v[1], ours[k][1])) > tolerance}
         evo.check(f"{case}: {len(theirs)} tensors as mergekit has them", len(theirs) >= 5 and not far, far)
+
+
+def make_slices(folder):
+    """Models whose layers all have the same tensors: a norm, a matrix, and one that only names are wanted of."""
+    golden = read(DATA / "slices/golden.safetensors")
+    for model in ("base", "ft-a", "ft-b", "ft-c"):
+        tensors = {k.split("/")[1]: v for k, v in golden.items() if k.startswith(model + "/")}
+        write_model(folder / "models" / model, tensors | {f"model.layers.{i}.mlp.down_proj.weight": head(2, i) for i in range(4)} |
+                    {"model.embed_tokens.weight": head(256, len(model)), "lm_head.weight": head(256, ord(model[-1]))})
+    return golden
+
+
+def test_slices(folder):
+    """Layers in other places than they had, merged apart and stacked."""
+    golden = make_slices(folder)
+    for file in sorted((DATA / "slices").glob("*.yml")):
+        case, text = file.stem, file.read_text()
+        result = run(folder, "merge", text, case, name=file.name)
+        if not evo.check(f"{case}: merges", result.returncode == 0, result.stderr):
+            continue
+        imported = run(folder, "import", text, name=file.name)
+        evo.write(folder, "p.json", imported.stdout)
+        again = evo.run("merge", "p.json", f"{case}-again", cwd=folder)
+        evo.check(f"{case}: import, then merge: the same bytes", again.returncode == 0 and evo.digest(folder / case) == evo.digest(folder / f"{case}-again"),
+                  imported.stderr + again.stderr)
+        ours = read(folder / case / "model.safetensors")
+        theirs = {k.split("/")[1]: v for k, v in golden.items() if k.startswith(case + "/")}
+        layers = max(int(k.split(".")[2]) for k in ours if ".layers." in k) + 1
+        evo.check(f"{case}: config counts its layers", json.loads((folder / case / "config.json").read_text())["num_hidden_layers"] == layers, layers)
+        known = {"model.norm.weight"} if case == "slices-last-more" else set()
+        far = {k: d for k, v in theirs.items() if (d := worst(v[1], ours[k][1])) > SLICES[case]}
+        evo.check(f"{case}: {len(theirs)} tensors as mergekit has them", set(far) == known and (case not in SLICES or len(theirs) >= 7), far)
+    mean = array.array("f", read(folder / "slices-last-more/model.safetensors")["model.norm.weight"][1])
+    two = [array.array("f", golden[f"{m}/model.norm.weight"][1]) for m in ("ft-b", "ft-c")]
+    evo.check("the final norm is that of all sources of the last slice", max(abs(x - (a + b) / 2) for x, a, b in zip(mean, *two)) < 1e-6)
+    outer = read(folder / "self-merge-interleaved/model.safetensors")
+    evo.check("the embedding is the first slice's", outer["model.embed_tokens.weight"] == half(read(folder / "models/ft-a/model.safetensors")["model.embed_tokens.weight"]))
+    evo.check("the head is the last slice's", outer["lm_head.weight"] == half(read(folder / "models/ft-b/model.safetensors")["lm_head.weight"]))
+    numbered = run(folder, "import", SLICED.format("[{filter: layers.3, value: 7}, {filter: layers.0, value: 5}, {value: 2}]"))
+    node = json.loads(numbered.stdout)["nodes"]["slice-2"] if numbered.returncode == 0 else numbered.stderr
+    evo.check("a filter with a layer's number means the source's", isinstance(node, dict) and node["in"][0]["weight"] ==
+              {f"model.layers.1.{part}.weight": 7 for part in ("input_layernorm", "mlp.down_proj", "self_attn.o_proj")} | {"*": 2}, node)
+
+
+SLICED = """merge_method: linear
+slices:
+  - sources: [{{model: models/ft-a, layer_range: [0, 2]}}]
+  - sources:
+    - {{model: models/ft-b, layer_range: [2, 4], parameters: {{weight: {}}}}}
+    - {{model: models/ft-a, layer_range: [1, 3]}}
+parameters: {{weight: 1}}
+"""
+
+
+def half(tensor):
+    return tensor[0], struct.pack(f"<{len(tensor[1]) // 4}e", *array.array("f", tensor[1]))
+
+
+def test_vocabularies(folder):
+    """The last rows of embeddings, where vocabularies differ, as mergekit makes them."""
+    golden, work = read(DATA / "vocab/golden.safetensors"), folder / "vocabularies"
+    for name, tensor in golden.items():
+        model, kind = name.split("/")
+        if kind != "tail":
+            write_model(work / "models" / model, {kind: tensor}, vocab_size=tensor[0][0])
+            write_tokenizer(work / "models" / model, tensor[0][0])
+    for file in sorted((DATA / "vocab").glob("*.yml")):
+        expected, cut = golden[file.stem + "/tail"], file.stem.endswith("-trunc")
+        result = run(work, "merge", file.read_text(), file.stem, *["--unsafe-truncate-embeddings"] * cut, name=file.name)
+        if not evo.check(f"{file.stem}: merges", result.returncode == 0 and ("embeddings are cut from 264 rows to 256" in result.stderr) == cut, result.stderr):
+            continue
+        shape, ours = read(work / file.stem / "model.safetensors")["model.embed_tokens.weight"]
+        config, made = (json.loads((work / file.stem / name).read_text()) for name in ("config.json", "tokenizer.json"))
+        evo.check(f"{file.stem}: rows", shape[0] == config["vocab_size"] == 240 + expected[0][0], (shape, config))
+        evo.check(f"{file.stem}: numbers", worst(expected[1], ours[240 * 48 * 4:]) <= (1e-6 if "slerp" in file.stem else 5e-7))
+        added = {t["content"]: t["id"] for t in made["added_tokens"]}
+        evo.check(f"{file.stem}: tokens", added == {t: i for i, t in enumerate(["<unk>", "<s>", "</s>"])} | (
+            {t: 256 + i for i, t in enumerate(ADDED)} if shape[0] > 256 else {}) | ({"<new>": 264} if "tokens" in file.stem else {}), added)
+    again = evo.run("merge", work / "linear-bigvocab-trunc/evopipe.json", "again", cwd=work)
+    evo.check("what was cut is said in evopipe.json", again.returncode == 0 and evo.digest(work / "again") == evo.digest(work / "linear-bigvocab-trunc"), again.stderr)
+    checked = run(work, "check", (DATA / "vocab/linear-bigvocab-trunc.yml").read_text(), "--unsafe-truncate-embeddings")
+    evo.check("check takes the option too", checked.returncode == 0 and "embeddings are cut" in checked.stderr, checked.stderr)
+
+
+def test_templates(folder):
+    for text, holds in (("chatml", "<|im_start|>"), ("'{{ bos_token }} and more'", "{{ bos_token }} and more"), ("auto", None)):
+        result = run(folder, "merge", LINEAR + f"chat_template: {text}\n", "chat", "--force")
+        file = folder / "chat/tokenizer_config.json"
+        said = json.loads(file.read_text()).get("chat_template") if file.exists() else None
+        evo.check(f"chat_template: {text}", result.returncode == 0 and (said is None if holds is None else holds in (said or "")), result.stderr)
+    node = imported(folder, LINEAR + "tokenizer: {source: models/ft-a, pad_to_multiple_of: 8, tokens: {a: {source: models/ft-a}, b: {source: {kind: zero}, force: yes}}}\n")
+    evo.check("a tokenizer in full", node["tokenizer"] == {"source": "ft-a", "pad_to_multiple_of": 8, "tokens": {"a": {"source": "ft-a"},
+              "b": {"source": {"kind": "zero"}, "force": True}}}, node)
 
 
 def test_same_bytes(folder):
@@ -110,7 +217,7 @@ def test_same_bytes(folder):
 def test_pipeline(folder):
     result = run(folder, "import", recipe("ties", {"base": None, "ft-a": "{weight: 0.5}"}, base="base", dtype="torch.bfloat16"))
     evo.check("a whole pipeline", json.loads(result.stdout) == {
-        "evopipe": 1, "nodes": {"base": {"use": "model.llm", "path": str(folder / "models/base")}, "ft-a": {"use": "model.llm", "path": str(folder / "models/ft-a")},
+        "evopipe": 1, "compat": {"mergekit": "bf16"}, "nodes": {"base": {"use": "model.llm", "path": str(folder / "models/base")}, "ft-a": {"use": "model.llm", "path": str(folder / "models/ft-a")},
                                 "merged": {"use": "merge.ties", "base": "base", "density": 1, "normalize": True, "lambda": 1, "rescale": "none",
                                            "scope": "tensor", "vote": "weighted", "in": [{"from": "ft-a", "weight": 0.5}]}},
         "save": {"merged": {"path": "merged", "dtype": "bf16"}}}, result.stdout)
@@ -240,7 +347,8 @@ def test_paths(folder):
     for name, said in (("org/other", 'model "org/other" is not here, not beside the recipe, or in the Hugging Face cache; "hf download org/other" brings it there'),
                        ("org/net@v2", 'model "org/net@v2" is not here, not beside the recipe, or in the Hugging Face cache; "hf download org/net --revision v2" brings it there'),
                        ("./nothing", 'model "./nothing" is not here, not beside the recipe; name a folder of safetensors files'),
-                       ("org/net+org/lora", "model+lora is not read; merge the adapter into a model first (peft: merge_and_unload) and name that")):
+                       ("org/net+org/lora", 'adapter "org/lora" is not here, not beside the recipe, or in the Hugging Face cache; "hf download org/lora" brings it there'),
+                       ("org/net+", "model+lora needs the path of a model, one +, and that of an adapter")):
         result = run(folder, "import", text.replace("org/net", f"'{name}'"), env=env)
         evo.check(f"{name}: says how to get it", result.returncode in (2, 4) and result.stderr == f"evopipe: r.yml:3: {said}\n", f"{result.returncode} {result.stderr}")
     (away / "beside.yml").write_text(recipe("linear", {"ft-b": "{weight: 1}"}))
@@ -270,9 +378,15 @@ BAD = {  # a recipe: what is said of it
     LINEAR + "? [a]\n: 1\n": "4: a key must be a text; is a colon or a dash missing?",
     LINEAR + "x: " + "[" * 40 + "]" * 40 + "\n": "4: lists and maps are nested more than 32 deep",
     LINEAR + "x: {\n": "5: is no YAML: did not find expected node content while parsing a flow node",
-    LINEAR + "chat_template: chatml\n": "4: chat_template is not read: the result keeps that of ft-a; leave it out, and write another into the result's tokenizer_config.json",
-    LINEAR + "tokenizer: {source: models/ft-a}\n": '4: the tokenizer\'s source is read where it is base or union, not "models/ft-a"',
-    LINEAR + "tokenizer: {source: base, pad_to_multiple_of: 8}\n": "4: tokenizer.pad_to_multiple_of is not read; rows of embeddings stay as they are",
+    LINEAR + "chat_template: chatlm\n": '4: chat_template "chatlm" is no template of Jinja, which has a { somewhere, and no name of one; did you mean "chatml"?',
+    LINEAR + "tokenizer: {source: models/ft-b}\n": "4: ft-b is not merged here; tokens and their rows come from models that are",
+    LINEAR + "tokenizer: {source: [base]}\n": "4: the tokenizer's source is base, union or a model, not a list",
+    LINEAR + "tokenizer: base\n": "4: tokenizer is a map, as tokenizer: {source: base}, not a text",
+    LINEAR + "tokenizer: {sauce: base}\n": '4: tokenizer has no "sauce"; did you mean "source"?',
+    LINEAR + "tokenizer: {source: base, pad_to_multiple_of: 0.5}\n": "4: pad_to_multiple_of needs a whole number from 1 to 1048576",
+    LINEAR + "tokenizer: {tokens: {x: {}}}\n": "4: a token needs a source: a model, or a map with kind",
+    LINEAR + "tokenizer: {tokens: {x: {source: {kind: one}}}}\n": "4: a token's source is a model, or a map whose kind is zero or model_token",
+    LINEAR + "tokenizer: {tokens: {x: {source: {kind: model_token, model: models/ft-a}}}}\n": "4: a source of kind model_token needs model, and either token or token_id",
     LINEAR + "---\n" + LINEAR: "1: every document but the last needs a name:, by which later ones read it",
     "name: a\n" + LINEAR + "---\nname: a\n" + LINEAR + "---\n" + LINEAR: "6: two documents have the name a",
     LINEAR.replace("1}", "0x10}"): '3: weight needs a number, or a list of numbers (a gradient over the layers), not "0x10"',
@@ -317,7 +431,8 @@ BAD_FILES = {
     "unknown-key": '9: a recipe has no "normalize"; there is merge_method, models, slices, modules, base_model, parameters, dtype, out_dtype, '
                    "tokenizer_source, tokenizer, chat_template, name",
     "unknown-method": '5: there is no merge_method "super_ties"; did you mean "dare_ties"?',
-    "vocabulary-differs": '5: "lm_head.weight" is [256, 48] in ft-a and [264, 48] in ft-big-vocab; recipes are read whose models have one shape, so also one vocabulary',
+    "vocabulary-differs": '5: "lm_head.weight" is [256, 48] in ft-a and [264, 48] in ft-big-vocab; the models have different vocabularies: write '
+                         'tokenizer: {source: union} or {source: base}, or merge with --unsafe-truncate-embeddings',
 }
 
 
@@ -350,7 +465,10 @@ with evo.folder() as name:
     folder = pathlib.Path(name).resolve()
     golden = make_models(folder)
     test_golden(folder, golden)
+    test_slices(folder / "slices")
     test_same_bytes(folder)
+    test_vocabularies(folder)
+    test_templates(folder)
     for test in (test_pipeline, test_defaults, test_base, test_values, test_levels, test_documents, test_paths, test_bad, test_notes):
         test(folder)
 evo.finish()

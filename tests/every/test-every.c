@@ -8,8 +8,8 @@
 #include "tests/plugins/drive.h"
 #include "tests/plugins/merge-ops.h"
 
-static const gint64 shapes[][5] = { /* n_dims, dims: a vector, a scalar, nothing, a matrix, a convolution, more than one slice */
-  { 1, 129 }, { 0 }, { 1, 0 }, { 2, 37, 53 }, { 4, 8, 4, 3, 3 }, { 2, 300, 301 }
+static const gint64 shapes[][5] = { /* n_dims, dims: a vector, a scalar, nothing, a matrix, a convolution, more than one slice, experts, an element */
+  { 1, 129 }, { 0 }, { 1, 0 }, { 2, 37, 53 }, { 4, 8, 4, 3, 3 }, { 2, 300, 301 }, { 3, 3, 11, 7 }, { 1, 1 }
 };
 
 typedef void (*Check) (const EvoMergeOp *op, gboolean has_base);
@@ -20,6 +20,8 @@ for_each (Check check)
   for (guint i = 0; i < merge_ops_get_n (); i++) {
     const EvoMergeOp *op = merge_ops_get (i);
 
+    if (op->host != EVO_HOST_NONE) /* no function to call: check_hosts */
+      continue;
     g_test_message ("%s", op->name);
     if (!(op->flags & EVO_MERGE_NEEDS_BASE))
       check (op, FALSE);
@@ -116,6 +118,27 @@ check_declaration (const EvoMergeOp *op, gboolean has_base)
   g_assert_true ((op->measure == NULL) == (op->n_passes == 0));
   check_table (op, op->params, op->params_size);
   check_table (op, op->in_params, op->in_params_size);
+}
+
+/* What the host makes by its parameters has nothing that could be called. */
+static void
+check_hosts (void)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < merge_ops_get_n (); i++) {
+    const EvoMergeOp *op = merge_ops_get (i);
+
+    if (op->host == EVO_HOST_NONE)
+      continue;
+    n++;
+    g_test_message ("%s", op->name);
+    g_assert_true (g_str_has_suffix (op->summary, "."));
+    g_assert_true (op->merge == NULL && op->keys == NULL && op->measure == NULL && op->solve == NULL && op->pick == NULL);
+    check_table (op, op->params, op->params_size);
+    check_table (op, op->in_params, op->in_params_size);
+  }
+  g_assert_cmpuint (n, >=, 1);
 }
 
 /* ------------------------------------------------------------------ the same bits everywhere */
@@ -244,6 +267,70 @@ check_counts (const EvoMergeOp *op, gboolean has_base)
   }
 }
 
+/* ------------------------------------------------------------------ awkward data */
+
+typedef enum { SAME, OPPOSITE, ZERO, ALL_ZERO, BASE_AND_OTHERS, N_FILLS } Fill;
+
+/* What input i has instead of `x`; b: the base, 0 where there is none. */
+static float
+awkward (Fill fill, guint i, float x, float first, float b)
+{
+  switch (fill) {
+  case SAME:
+    return first;
+  case OPPOSITE:
+    return i % 2 == 0 ? first : b - (first - b);
+  case ZERO:
+    return b;
+  case ALL_ZERO:
+    return 0;
+  default:
+    return i == 0 ? b : x; /* one model that did not move among others that did */
+  }
+}
+
+static void
+check_awkward (const EvoMergeOp *op, gboolean has_base)
+{
+  for (guint fill = 0; fill < N_FILLS; fill++) {
+    g_autoptr (Drive) d = make (op, evo_kernels_get (), some_inputs (op), has_base, 11);
+
+    for (guint s = 0; s < d->tensors->len; s++) {
+      DriveTensor *t = drive_get (d, s);
+
+      for (gint64 j = 0; j < t->t.n; j++) {
+        float first = t->in[0][j], b = has_base ? t->base[j] : 0;
+
+        for (guint i = 0; i < d->n_in; i++)
+          t->in[i][j] = awkward ((Fill) fill, i, t->in[i][j], first, b);
+        if (has_base && fill == ALL_ZERO)
+          t->base[j] = 0;
+      }
+    }
+    g_test_message ("%s: data %u", op->name, fill);
+    run_or_refuse (d);
+  }
+}
+
+/* Where a source is allowed to have NaN and infinities, an operator ends with numbers, whatever they are, or with a sentence. */
+static void
+check_nonfinite (const EvoMergeOp *op, gboolean has_base)
+{
+  static const float odd[] = { NAN, HUGE_VALF, -HUGE_VALF };
+
+  for (guint k = 0; k < G_N_ELEMENTS (odd); k++) {
+    g_autoptr (Drive) d = make (op, evo_kernels_get (), some_inputs (op), has_base, 12);
+    g_autoptr (GError) error = NULL;
+
+    for (guint s = 0; s < d->tensors->len; s++)
+      if (drive_get (d, s)->t.n > 0)
+        drive_get (d, s)->in[d->n_in - 1][drive_get (d, s)->t.n / 2] = odd[k];
+    g_test_message ("%s: %g", op->name, (double) odd[k]);
+    if (!drive_run (d, &error))
+      g_assert_true (error->code == EVO_PLUGIN_ERROR_PARAM || error->code == EVO_PLUGIN_ERROR_NUMERIC);
+  }
+}
+
 /* ------------------------------------------------------------------ algebra */
 
 static void
@@ -256,6 +343,8 @@ permute (Drive *to, const Drive *from)
 
       memcpy (a->in[i], b->in[j], (gsize) a->t.n * sizeof (float));
       memcpy (a->in_params[i], b->in_params[j], to->op->in_params_size);
+      if (a->aux_n > 0)
+        memcpy (a->aux[i], b->aux[j], a->aux_n * sizeof (float));
       a->seeds[i] = b->seeds[j];
     }
 }
@@ -273,7 +362,7 @@ order_error (const Drive *d, guint tensor, gint64 j)
 
     sum += w * (fabs (t->in[i][j]) + (t->base == NULL ? 0 : fabs (t->base[j]))) / (density == NULL ? 1 : MAX (density->def, 0.1));
   }
-  return d->n_in * FLT_EPSILON * sum;
+  return d->n_in * FLT_EPSILON * (sum + fabs (t->out[j])); /* on a wide arc the result is longer than what it is made of */
 }
 
 static void
@@ -445,11 +534,13 @@ main (int argc, char **argv)
   static const struct { const char *path; Check check; } tests[] = {
     { "/every/declaration", check_declaration }, { "/every/slices", check_slices }, { "/every/kernels", check_kernels },
     { "/every/untouched", check_untouched }, { "/every/extremes", check_extremes }, { "/every/counts", check_counts },
+    { "/every/awkward", check_awkward }, { "/every/nonfinite", check_nonfinite },
     { "/every/symmetric", check_symmetric }, { "/every/idempotent", check_idempotent }, { "/every/unchanged", check_unchanged },
     { "/every/fixed", check_fixed }, { "/every/seeds", check_seeds }, { "/every/random", check_random }
   };
 
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/every/hosts", check_hosts);
   for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
     g_test_add_data_func (tests[i].path, &tests[i].check, test_one);
   return g_test_run ();

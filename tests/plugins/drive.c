@@ -86,20 +86,38 @@ drive_set_defaults (const EvoParam *table, gpointer object)
   }
 }
 
+/* Of a shape of its own it is a square matrix: symmetric, and its diagonal outweighs the rest. */
+static float
+aux_element (const DriveTensor *t, gboolean own, guint i, gsize j, gsize side)
+{
+  gsize row = j / side, col = j % side;
+
+  if (!own)
+    return 0.125f * (float) (1 + (j * 7 + i * 3) % 11);
+  return 0.125f * (float) (1 + (row * col * 7 + row + col + i * 3) % 11) + (row == col ? 1.375f * (float) (side + i) : 0);
+}
+
 static void
 add_aux (const Drive *d, DriveTensor *t)
 {
-  gboolean has = FALSE;
+  gboolean has = FALSE, own = d->op->aux_shape != NULL;
+  gint64 dims[8] = { 0 };
+  guint32 n_dims = 0;
 
   for (const EvoParam *p = d->op->in_params; p != NULL && p->name != NULL; p++)
     has = has || (p->flags & EVO_PARAM_TENSORS);
   if (!has)
     return;
   t->aux = g_new0 (float *, d->n_in + 1);
+  if (own && !d->op->aux_shape (&t->t, dims, &n_dims))
+    return;
+  t->aux_n = own ? 1 : (gsize) t->t.n;
+  for (guint i = 0; i < n_dims; i++)
+    t->aux_n *= (gsize) dims[i];
   for (guint i = 0; i < d->n_in; i++) {
-    t->aux[i] = g_new (float, MAX (t->t.n, 1));
-    for (gint64 j = 0; j < t->t.n; j++)
-      t->aux[i][j] = 0.125f * (float) (1 + (j * 7 + i * 3) % 11);
+    t->aux[i] = g_new (float, MAX (t->aux_n, 1));
+    for (gsize j = 0; j < t->aux_n; j++)
+      t->aux[i][j] = aux_element (t, own, i, j, own ? (gsize) dims[0] : 1);
   }
 }
 
@@ -177,7 +195,7 @@ call_at (const Runner *r, const DriveTensor *t, gint64 first, gsize n)
     r->in[i] = r->d->op->pick != NULL && r->d->op->pick (&c) != i ? NULL : t->in[i] + first;
   c.in = r->in;
   for (guint i = 0; t->aux != NULL && i < r->d->n_in; i++)
-    r->aux[i] = t->aux[i] + first;
+    r->aux[i] = t->aux[i] == NULL || r->d->op->aux_shape != NULL ? t->aux[i] : t->aux[i] + first;
   c.aux = t->aux == NULL ? NULL : r->aux;
   c.base = t->base == NULL ? NULL : t->base + first;
   c.scratch = r->scratch;
@@ -207,29 +225,36 @@ static int
 by_key (gconstpointer a, gconstpointer b)
 {
   const Key *x = a, *y = b;
+  guint32 u, v;
 
-  return x->key != y->key ? (x->key > y->key ? -1 : 1) : x->index < y->index ? -1 : 1;
+  memcpy (&u, &x->key, sizeof u);
+  memcpy (&v, &y->key, sizeof v);
+  return u != v ? (u > v ? -1 : 1) : x->index < y->index ? -1 : 1;
 }
 
 static void
 gather_keys (const Runner *r, DriveTensor *const *ts, guint n, guint cut, Key *keys)
 {
   for (guint i = 0; i < n; i++) {
-    gsize slice = slice_of (r, ts[i], DRIVE_SLICE);
+    gsize slice = r->scope == EVO_OVER_ROW ? (gsize) MAX (ts[i]->t.n_cols, 1) : slice_of (r, ts[i], DRIVE_SLICE);
+    guint by_inputs = r->d->n_in * r->d->op->n_cuts_per_input, same = cut >= by_inputs ? by_inputs : cut - cut % r->d->op->n_cuts_per_input;
     g_autofree float *values = g_new (float, slice);
 
     for (gint64 first = 0; first < ts[i]->t.n; first += (gint64) slice) {
       EvoMergeCall c = call_at (r, ts[i], first, MIN (slice, (gsize) (ts[i]->t.n - first)));
 
+      if (r->scope == EVO_OVER_ROW)
+        c.coef = ts[i]->coef + first / ts[i]->t.n_cols * ts[i]->n_coef;
       r->d->op->keys (&c, cut, values);
-      if (cut > 0 && (r->d->op->flags & EVO_MERGE_SAME_KEYS)) {
+      if (cut > same && (r->d->op->flags & EVO_MERGE_SAME_KEYS)) {
         g_autofree float *of_first = g_new (float, slice);
 
-        r->d->op->keys (&c, 0, of_first);
+        r->d->op->keys (&c, same, of_first);
         g_assert_cmpmem (values, c.n * sizeof (float), of_first, c.n * sizeof (float));
       }
       for (gsize j = 0; j < c.n; j++) {
-        g_assert_false (signbit (values[j]));
+        g_assert_false (signbit (values[j]) && !isnan (values[j]));
+        values[j] = fabsf (values[j]); /* the host looks at the bits but the sign: a NaN comes before all numbers */
         *keys++ = (Key){ values[j], ts[i]->t.model_first - ts[0]->t.model_first + first + (gint64) j };
       }
     }
@@ -435,10 +460,12 @@ merge_tensor (const Runner *r, DriveTensor *t, GError **error)
 static gboolean
 prepare (Runner *r, DriveTensor *const *ts, guint n, GError **error)
 {
+  gboolean rows = r->scope == EVO_OVER_ROW, measures = r->d->op->measure != NULL && r->d->op->n_passes > 0;
+
+  if (rows && measures && !sum_up_rows (r, ts[0], error))
+    return FALSE;
   find_cuts (r, ts, n);
-  if (r->d->op->measure == NULL || r->d->op->n_passes == 0)
-    return TRUE;
-  return r->scope == EVO_OVER_ROW ? sum_up_rows (r, ts[0], error) : sum_up (r, ts, n, error);
+  return rows || !measures || sum_up (r, ts, n, error);
 }
 
 gboolean

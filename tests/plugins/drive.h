@@ -14,7 +14,8 @@ enum { DRIVE_SLICE = 64 * 1024 };
 typedef struct {                /* one tensor of the model */
   EvoTensor t;
   float **in, *base, *out;      /* [n_in][n], [n], [n]; owned */
-  float **aux;                  /* [n_in][n] where the operator has a TENSORS parameter, positive unless a test says otherwise; else NULL */
+  float **aux; gsize aux_n;     /* [n_in][aux_n] where the operator has a TENSORS parameter, else NULL: positive, or of a shape of its own a positive
+                                 * definite matrix, unless a test says otherwise */
   guint64 *seeds;               /* [n_in] */
   gpointer params, *in_params;  /* resolved for this tensor; owned */
   double *coef; guint n_coef;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/kernels/kernels.h"
-#include "plugins/merge/explog.h"
+#include "core/kernels/ref/explog.h"
 #include "tests/plugins/definitions-gram.h"
 #include "tests/plugins/merge-ops.h"
 

@@ -168,6 +168,8 @@ main (int argc, char **argv)
     { "/host/sce", "\"use\": \"merge.sce\", \"select_topk\": 0.3, \"base\": \"base\", \"in\": [\"a\", \"b\", \"c\"]" },
     { "/host/ramplus-tl", "\"use\": \"merge.ramplus-tl\", \"epsilon\": 0.004, \"base\": \"base\", \"in\": [\"a\", \"b\", \"c\"]" },
     { "/host/ramplus-tl-tensor", "\"use\": \"merge.ramplus-tl\", \"epsilon\": 0.004, \"scope\": \"tensor\", \"base\": \"base\", \"in\": [\"a\", \"b\"]" },
+    { "/host/svd-truncate", "\"use\": \"merge.svd-truncate\", \"largest\": 1000, \"rank\": 0.4, " ABC },
+    { "/host/iso-cts", "\"use\": \"merge.iso-cts\", \"largest\": 399, " ABC },
     { "/host/top-k-sum", "\"use\": \"merge.top-k-sum\", \"width\": 0.6, \"offset\": 0.7, \"in\": [\"a\", \"b\"]" },
   };
   g_autoptr (GRand) rand = g_rand_new_with_seed (1);

@@ -66,7 +66,7 @@ add_tensor (Drive *d, JsonObject *tensor)
   for (guint i = 0; i < d->n_in; i++)
     copy_floats (t->in[i], json_array_get_array_element (in, i), t->t.n);
   for (guint i = 0; i < d->n_in && json_object_has_member (tensor, "aux"); i++)
-    copy_floats (t->aux[i], json_array_get_array_element (json_object_get_array_member (tensor, "aux"), i), t->t.n);
+    copy_floats (t->aux[i], json_array_get_array_element (json_object_get_array_member (tensor, "aux"), i), (gint64) t->aux_n);
   if (d->has_base)
     copy_floats (t->base, json_object_get_array_member (tensor, "base"), t->t.n);
 }
@@ -119,6 +119,8 @@ test_cases (void)
     g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
     guint n = 0;
 
+    if (op->host != EVO_HOST_NONE) /* the host makes it: tests/graph */
+      continue;
     g_assert_nonnull (dir); /* an operator without a case file is not tested */
     for (const char *name; (name = g_dir_read_name (dir)) != NULL; n++) {
       g_autofree char *path = g_build_filename (folder, name, NULL);

@@ -65,10 +65,17 @@ static const EvoParam files[] G_GNUC_UNUSED = {
   EVO_FILE (Files, two, EVO_PARAM_TENSORS, "Tensors."),
   EVO_PARAMS_END
 };
+static const EvoParam one_file[] G_GNUC_UNUSED = { EVO_FILE (Files, one, EVO_PARAM_TENSORS, "Tensors."), EVO_PARAMS_END };
 static const char two_lines[] G_GNUC_UNUSED = "One.\nTwo.";
 static const char *const endless[] G_GNUC_UNUSED = { (const char *) 8 };
 static const char *const some_names[] G_GNUC_UNUSED = { "a", "b", NULL };
 static const char *const many_names[] G_GNUC_UNUSED = { "a", "b", "c", "d", "e", "f", "g", "h", "i", NULL };
+
+static gboolean G_GNUC_UNUSED
+aux_shape (const EvoTensor *t, gint64 dims[8], guint32 *n_dims)
+{
+  return FALSE;
+}
 
 static gboolean G_GNUC_UNUSED
 merge (const EvoMergeCall *c, GError **error)
