@@ -104,6 +104,11 @@ typedef struct {
 
   /* --- a sum as those above: KL (softmax (a) + floor, softmax (b) + floor), natural logarithm, in double; finite a, b. work [3][n] */
   double (*divergence) (const float *a, const float *b, double floor, size_t n, double *work);
+
+  /* --- as the elementwise ones: y = u < p ? x : 0, or x / p if `divide`, p = low + rank step >= 0; rank (0 ... n - 1) counts the |x| that are
+   * smaller, or equal and later; u as made by `uniform`, p and the division in double. y may be x. work [4][n] */
+  void (*keep_ranked) (float *y, const float *x, const float *u, double low, double step, int divide, size_t n, uint64_t *work);
+  void (*deviation) (float *y, const float *const *x, unsigned n_in, size_t n); /* y = standard deviation of x [n_in][n], in double, over n_in */
 } EvoKernels;
 
 #ifdef __cplusplus

@@ -20,6 +20,13 @@ is_lora (const EvoRegistered *e)
   return e->kind == EVO_KIND_MERGE && ((const EvoMergeOp *) e->op)->host == EVO_HOST_LORA;
 }
 
+/* What the name in a pipeline begins with: an adapter is a model there. */
+static EvoKind
+section_of (const EvoRegistered *e)
+{
+  return is_lora (e) ? EVO_KIND_MODEL : e->kind;
+}
+
 static const EvoParam *
 in_params_of (const EvoRegistered *e)
 {
@@ -68,12 +75,12 @@ add_params (GArray *rows, const EvoParam *table)
 }
 
 static void
-add_host_keys (GArray *rows, EvoKind kind)
+add_host_keys (GArray *rows, EvoKind kind, gboolean without_in)
 {
   for (const EvoHostKey *k = evo_host_keys; k->name != NULL; k++) {
     Row row = { { g_strdup (k->name), g_strdup (""), g_strdup (""), g_strdup (k->values), g_strdup (""), g_strdup (k->doc) } };
 
-    if (k->kinds >> kind & 1)
+    if ((k->kinds >> kind & 1) && !(without_in && g_str_equal (k->name, "in")))
       g_array_append_val (rows, row);
     else
       row_clear (&row);
@@ -157,17 +164,23 @@ print_params (const char *title, const EvoParam *table, gboolean markdown)
     print_rows (title, rows);
 }
 
+/* For a terminal: what a node of this plugin may have beside its parameters. */
 static void
-print_host_keys (EvoKind kind, gboolean markdown)
+print_keys_of (const EvoRegistered *e)
 {
-  g_autofree char *title = g_strdup_printf ("of every %s node", evo_registry_kind_name (kind));
+  g_autofree char *title = g_strdup_printf ("of every %s node", evo_registry_kind_name (e->kind));
   g_autoptr (GArray) rows = new_rows ();
 
-  add_host_keys (rows, kind);
-  if (!markdown) {
-    print_rows (title, rows);
-    return;
-  }
+  add_host_keys (rows, e->kind, is_lora (e));
+  print_rows (is_lora (e) ? "as of merge nodes" : title, rows);
+}
+
+static void
+print_markdown_keys (EvoKind kind)
+{
+  g_autoptr (GArray) rows = new_rows ();
+
+  add_host_keys (rows, kind, FALSE);
   printf ("\n### Every %s node\n\n| key | values | what |\n|---|---|---|\n", evo_registry_kind_name (kind));
   for (guint i = 0; i < rows->len; i++) {
     char **cells = g_array_index (rows, Row, i).cells;
@@ -249,6 +262,12 @@ write_plugin (EvoJsonWriter *w, const EvoRegistered *e)
   evo_json_add_string (w, e->op->summary);
   evo_json_add_key (w, "file");
   evo_json_add_string (w, e->file);
+  if (e->kind == EVO_KIND_MERGE) {
+    evo_json_add_key (w, "formula"); /* null: not said */
+    evo_json_add_string (w, ((const EvoMergeOp *) e->op)->formula);
+    evo_json_add_key (w, "source");
+    evo_json_add_string (w, ((const EvoMergeOp *) e->op)->source);
+  }
   write_params (w, "params", e->op->params);
   if (e->kind == EVO_KIND_MERGE)
     write_params (w, "in_params", in_params_of (e));
@@ -273,13 +292,30 @@ inputs_text (const EvoRegistered *e)
   if (e->kind != EVO_KIND_MERGE)
     return NULL;
   if (is_lora (e))
-    return g_strdup ("Takes a base, and no other model.");
+    return g_strdup ("Takes a base, and no other model; the keys of merge nodes but in.");
   base = op->flags & EVO_MERGE_NEEDS_BASE ? ", and a base" : op->flags & EVO_MERGE_TAKES_BASE ? ", and a base if there is one" : "";
   if (op->max_inputs == 0)
     return g_strdup_printf ("Takes %u or more models%s.", op->min_inputs, base);
   if (op->max_inputs == op->min_inputs)
     return g_strdup_printf ("Takes %u model%s%s.", op->min_inputs, op->min_inputs == 1 ? "" : "s", base);
   return g_strdup_printf ("Takes %u to %u models%s.", op->min_inputs, op->max_inputs, base);
+}
+
+static void
+print_reference (const EvoMergeOp *op, gboolean markdown)
+{
+  if (op->formula != NULL)
+    printf (markdown ? "\n`%s`\n" : "  formula: %s\n", op->formula);
+  if (op->source != NULL)
+    printf (markdown ? "\nSource: %s.\n" : "  source: %s\n", op->source);
+}
+
+static void
+print_markdown_example (const EvoRegistered *e)
+{
+  g_autofree char *text = evo_inspect_example (e);
+
+  printf ("\nexample\n\n```json\n%s\n```\n", text);
 }
 
 static void
@@ -290,23 +326,30 @@ print_plugin (const EvoRegistered *e, gboolean markdown)
   printf (markdown ? "\n### %s\n\n%s%s%s\n" : "%s - %s%s%s\n", e->name, e->op->summary, inputs == NULL ? "" : " ", inputs == NULL ? "" : inputs);
   if (!markdown)
     printf ("  %s\n", e->file);
+  if (e->kind == EVO_KIND_MERGE)
+    print_reference ((const EvoMergeOp *) e->op, markdown);
   print_params ("parameters", e->op->params, markdown);
   print_params ("per input", in_params_of (e), markdown);
   if (!markdown)
-    print_host_keys (e->kind, FALSE);
+    print_keys_of (e);
+  else if (e->kind == EVO_KIND_MERGE)
+    print_markdown_example (e);
 }
 
 static void
 print_markdown (const EvoRegistry *r)
 {
-  printf ("# Plugins\n\nWritten by `evopipe inspect --markdown`; do not edit. `searched` is the range of `{\"evolve\": true}`.\n");
+  printf ("# Plugins\n\nWritten by `evopipe inspect --markdown`; do not edit. `searched` is the range of `{\"evolve\": true}`.\n\n"
+          "In formulas x₁ … x_N are the N models of `in` and dᵢ = xᵢ − base their changes, all taken element by element but where lengths, angles and matrices are; "
+          "parameters stand by their names, those of an input with its number: weightᵢ. Sums are over the inputs. A formula is that of the defaults; what "
+          "options change follows it. Examples are pipelines that run in the root of the source tree: `evopipe merge FILE OUT`.\n");
   for (EvoKind kind = EVO_KIND_MERGE; kind <= EVO_KIND_EVALUATOR; kind++) {
     gboolean any = FALSE;
 
     for (guint i = 0; i < evo_registry_get_n (r); i++) {
       const EvoRegistered *e = evo_registry_get (r, i);
 
-      if (e->kind != kind)
+      if (section_of (e) != kind)
         continue;
       if (!any)
         printf ("\n## %s\n", evo_registry_kind_name (kind));
@@ -314,7 +357,7 @@ print_markdown (const EvoRegistry *r)
       print_plugin (e, TRUE);
     }
     if (any)
-      print_host_keys (kind, TRUE);
+      print_markdown_keys (kind);
   }
 }
 

@@ -8,7 +8,7 @@
 #include "core/registry/load.h"
 
 /* What ABI 1.0 began with: a plugin may have shorter tables than ours, but none shorter than these. */
-enum { FIRST_PARAM = 88, FIRST_MERGE = 184, FIRST_MODEL = 80, FIRST_OPTIMIZER = 80, FIRST_EVALUATOR = 112 };
+enum { FIRST_PARAM = 88, FIRST_MERGE = 200, FIRST_MODEL = 80, FIRST_OPTIMIZER = 80, FIRST_EVALUATOR = 112 };
 enum { MOST_NAME = 64, MOST_SENTENCE = 4096, MOST_NAMES = 1024, MOST_PASSES = 16, MOST_CUTS = 64, MOST_VALUES = 64, MOST_EXTRA = 8 };
 
 typedef struct {
@@ -74,6 +74,14 @@ is_op_name (const char *name)
     if (!g_ascii_islower (*c) && !g_ascii_isdigit (*c) && (*c != '-' || c[1] == '-' || c[1] == '\0'))
       return FALSE;
   return TRUE;
+}
+
+/* Something to be printed in a line of its own. */
+static gboolean
+is_line (const Judge *j, const char *text)
+{
+  return evo_extent_holds_text (j->e, text, MOST_SENTENCE) && text[0] != '\0' && g_utf8_validate (text, -1, NULL) &&
+         strpbrk (text, "\n\r") == NULL;
 }
 
 static gboolean
@@ -210,6 +218,19 @@ judge_lora (const Judge *j, const EvoMergeOp *op, GError **error)
          refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: an adapter needs the parameters path, a file, and scale, a number", op->name);
 }
 
+/* What the reference prints; nothing has to be said. */
+static gboolean
+judge_reference (const Judge *j, const EvoMergeOp *op, GError **error)
+{
+  const char *const texts[] = { op->formula, op->source };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    if (texts[i] != NULL && !is_line (j, texts[i]))
+      return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: its %s is no line of text; it is one, in UTF-8, or NULL", op->name,
+                     i == 0 ? "formula" : "source");
+  return TRUE;
+}
+
 static gboolean
 judge_merge (const Judge *j, EvoOp *common, GError **error)
 {
@@ -217,7 +238,7 @@ judge_merge (const Judge *j, EvoOp *common, GError **error)
   const guint32 known = EVO_MERGE_SYMMETRIC | EVO_MERGE_IDEMPOTENT | EVO_MERGE_NEEDS_BASE | EVO_MERGE_TAKES_BASE | EVO_MERGE_MEASURE_FIXED |
                         EVO_MERGE_RANDOM | EVO_MERGE_SAME_KEYS;
 
-  if (!judge_table (j, op->name, &op->in_params, op->in_params_size, error))
+  if (!judge_table (j, op->name, &op->in_params, op->in_params_size, error) || !judge_reference (j, op, error))
     return FALSE;
   for (guint i = 0; i < evo_param_count (op->in_params); i++) /* in a node, an input's parameter is every edge's value */
     if (evo_param_find (op->params, op->in_params[i].name) != NULL)
@@ -347,8 +368,7 @@ judge_common (const Judge *j, guint i, gconstpointer table, GError **error)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "operator %u is called \"%s\"; a name is lower-case letters, digits and single hyphens",
                    i, name);
   }
-  if (!evo_extent_holds_text (j->e, op->summary, MOST_SENTENCE) || op->summary[0] == '\0' || !g_utf8_validate (op->summary, -1, NULL) ||
-      strpbrk (op->summary, "\n\r") != NULL)
+  if (!is_line (j, op->summary))
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has no summary; it is one sentence, on one line", op->name);
   return TRUE;
 }

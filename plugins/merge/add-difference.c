@@ -24,4 +24,6 @@ add_difference_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "add-difference", .summary = "Adds the difference of the second and the third model to the first.", .min_inputs = 3,
                   .max_inputs = 3, .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES (AddDifferenceParams, params),
-                  .merge = add_difference_merge)
+                  .merge = add_difference_merge,
+                  .formula = "x₁ + alpha (x₂ − x₃)",
+                  .source = "\"add difference\" of AUTOMATIC1111's web UI, 2022; no paper")

@@ -103,4 +103,8 @@ EVO_MERGE_PLUGIN (.name = "arcee-fusion", .summary = "A model's weights where th
                   .max_inputs = 1, .access = EVO_BY_ROW, .scope = EVO_OVER_ROW, .flags = EVO_MERGE_NEEDS_BASE | EVO_MERGE_SAME_KEYS,
                   EVO_TAKES (FusionParams, params), .n_passes = 1, .n_sums = fusion_n_sums,
                   .measure = fusion_measure, .n_cuts_fixed = N_CUTS, .keys = fusion_keys, .rank = fusion_rank,
-                  .scratch_bytes = fusion_scratch_bytes, .merge = fusion_merge)
+                  .scratch_bytes = fusion_scratch_bytes, .merge = fusion_merge,
+                  .formula = "x₁ where s ≥ Q₂ + tail (Q₃ − Q₁), else base; s = |d₁| Σ p ln (p / q) over the element's row, p = softmax (x₁) "
+                  "+ 1e-8, q = softmax (base) + 1e-8; Q₁, Q₂, Q₃ the quartiles of s over the tensor",
+                  .source = "Arcee AI, \"Arcee Fusion\", in mergekit 0.1, 2025; no paper; above a million elements mergekit takes quartiles "
+                  "of random samples, here they are exact")

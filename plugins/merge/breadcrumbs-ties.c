@@ -44,4 +44,11 @@ EVO_MERGE_PLUGIN (.name = "breadcrumbs-ties", .min_inputs = 1,
                   .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE | EVO_MERGE_SAME_KEYS,
                   EVO_TAKES (BreadcrumbsParams, params), EVO_TAKES_PER_INPUT (BreadcrumbsInput, in_params), .n_cuts_per_input = 2,
                   .keys = breadcrumbs_keys, .rank = breadcrumbs_rank, .n_passes = 1, .n_sums = breadcrumbs_n_sums,
-                  .measure = breadcrumbs_measure, .scratch_bytes = delta_scratch_bytes, .merge = breadcrumbs_ties_merge)
+                  .measure = breadcrumbs_measure, .scratch_bytes = delta_scratch_bytes, .merge = breadcrumbs_ties_merge,
+                  .formula = "base + lambda Σ aᵢ weightᵢ tᵢ / Σ aᵢ weightᵢ; tᵢ: of a tensor's n changes dᵢ, by falling magnitude, the "
+                  "⌊densityᵢ n⌋ that follow the ⌊gammaᵢ n⌋ largest (at most n − ⌊densityᵢ n⌋), the rest 0; aᵢ = 1 where tᵢ has the sign of Σ "
+                  "tᵢ (0 counts as +; vote weighted: weightᵢ tᵢ that of Σ weightᵢ tᵢ), else 0; normalize false: not divided; rescale l1: tᵢ "
+                  "times Σ|dᵢ| / Σ|tᵢ|",
+                  .source = "Davari & Belilovsky, \"Model breadcrumbs: scaling multi-task model merging with sparse masks\", 2024, arXiv "
+                  "2312.06795; Yadav et al., \"TIES-merging: resolving interference when merging models\", 2023, arXiv 2306.01708; put "
+                  "together by mergekit, with vote weighted, normalize false")

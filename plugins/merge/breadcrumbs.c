@@ -40,4 +40,9 @@ EVO_MERGE_PLUGIN (.name = "breadcrumbs", .summary = "Base plus the weighted sum 
                   .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE | EVO_MERGE_SAME_KEYS,
                   EVO_TAKES (BreadcrumbsParams, params), EVO_TAKES_PER_INPUT (BreadcrumbsInput, in_params), .n_cuts_per_input = 2,
                   .keys = breadcrumbs_keys, .rank = breadcrumbs_rank, .n_passes = 1, .n_sums = breadcrumbs_n_sums,
-                  .measure = breadcrumbs_measure, .scratch_bytes = delta_scratch_bytes, .merge = breadcrumbs_merge)
+                  .measure = breadcrumbs_measure, .scratch_bytes = delta_scratch_bytes, .merge = breadcrumbs_merge,
+                  .formula = "base + lambda Σ weightᵢ tᵢ; tᵢ: of a tensor's n changes dᵢ, by falling magnitude, the ⌊densityᵢ n⌋ that follow "
+                  "the ⌊gammaᵢ n⌋ largest (at most n − ⌊densityᵢ n⌋), the rest 0; normalize true: divided by Σ weightᵢ; rescale l1: tᵢ times "
+                  "Σ|dᵢ| / Σ|tᵢ|",
+                  .source = "Davari & Belilovsky, \"Model breadcrumbs: scaling multi-task model merging with sparse masks\", 2024, arXiv "
+                  "2312.06795; the share dropped below is 1 − density − gamma; rescale is mergekit's")

@@ -32,4 +32,6 @@ by_tensor_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "by-tensor", .summary = "Takes each tensor from one of several merges or models.", .min_inputs = 1,
                   .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES_PER_INPUT (ByTensorInput, in_params),
-                  .pick = by_tensor_pick, .merge = by_tensor_merge)
+                  .pick = by_tensor_pick, .merge = by_tensor_merge,
+                  .formula = "xᵢ of the first i for which takeᵢ is true, else x_N",
+                  .source = "evopipe's own; no paper")

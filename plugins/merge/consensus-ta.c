@@ -39,4 +39,6 @@ consensus_ta_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "consensus-ta", .summary = "Base plus the weighted sum of changes, where a weight matters to several models.",
                   .min_inputs = 1, .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE, EVO_TAKES (ConsensusParams, params),
-                  EVO_TAKES_PER_INPUT (ConsensusInput, in_params), .scratch_bytes = delta_scratch_bytes, .merge = consensus_ta_merge)
+                  EVO_TAKES_PER_INPUT (ConsensusInput, in_params), .scratch_bytes = delta_scratch_bytes, .merge = consensus_ta_merge,
+                  .formula = "base + lambda m where |dᵢ| ≥ thresholdᵢ |m − dᵢ| for at least agree of the models, else base; m = Σ weightᵢ dᵢ",
+                  .source = "Wang et al., \"Localizing task information for improved model merging and compression\", 2024, arXiv 2405.07813")

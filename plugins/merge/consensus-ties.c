@@ -98,4 +98,9 @@ consensus_ties_merge (const EvoMergeCall *c, GError **error)
 EVO_MERGE_PLUGIN (.name = "consensus-ties", .summary = "TIES, where a weight matters to several models.", .min_inputs = 1, .access = EVO_BY_ELEMENT,
                   .scope_of = consensus_ties_scope_of, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE, EVO_TAKES (ConsensusParams, params),
                   EVO_TAKES_PER_INPUT (ConsensusInput, in_params), .n_cuts_per_input = 1, .keys = consensus_ties_keys,
-                  .rank = consensus_ties_rank, .scratch_bytes = delta_scratch_bytes, .merge = consensus_ties_merge)
+                  .rank = consensus_ties_rank, .scratch_bytes = delta_scratch_bytes, .merge = consensus_ties_merge,
+                  .formula = "base + lambda m where |dᵢ| ≥ thresholdᵢ |m − dᵢ| for at least agree of the models, else base; m: the change "
+                  "that merge.ties makes of weightᵢ, densityᵢ, normalize, scope, vote",
+                  .source = "Wang et al., \"Localizing task information for improved model merging and compression\", 2024, arXiv "
+                  "2405.07813; Yadav et al., \"TIES-merging: resolving interference when merging models\", 2023, arXiv 2306.01708; with "
+                  "mergekit's TIES: scope tensor, vote weighted")

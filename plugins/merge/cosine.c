@@ -5,8 +5,10 @@
  * k = clamp ((s - low) / (high - low) - alpha, 0, 1) of it and B the rest: where the models differ, B is taken. Per tensor, in double:
  * "a" (supermerger's cosineA): the mean of the column's cosine and the cosine of the tensors after each column got length 1;
  * "a-column" (sd-mecha's add_cosine_a): the column's cosine; "b" (cosineB in both): the mean of the column's cosine and that of the tensors.
- * supermerger takes for low and high the 1st and 99th percentile of the columns' similarities over the whole model, sd-mecha 0 and 1: so here
- * by default, and other bounds can be given. A column of zeros has cosine 0.
+ * Left out of supermerger: its low and high are the least and the largest similarity of the model's columns (a: of their cosines alone; b: of the
+ * means) between the 1st and the 99th percentile, which needs all columns of a model at once; here they are given, and by default sd-mecha's 0 and
+ * 1. It also keeps A's VAE as it is, which merge.by-tensor can do, and in cosineA takes the magnitude of a negative alpha, which is refused here.
+ * A column of zeros has cosine 0.
  */
 #include "evopipe.h"
 
@@ -17,8 +19,10 @@ typedef struct { double alpha, low, high; guint32 similarity; } CosineParams;
 
 static const EvoParam params[] = {
   EVO_NUMBER (CosineParams, alpha, 0.5, EVO_LIMITS (0, 1), EVO_SEARCH (0, 1), "Taken off the first model's share: 1 is the second model."),
-  EVO_NUMBER (CosineParams, low, 0, EVO_LIMITS (-1, 1), EVO_NO_SEARCH, "Similarity at which the first model's share is 0 before alpha."),
-  EVO_NUMBER (CosineParams, high, 1, EVO_LIMITS (-1, 1), EVO_NO_SEARCH, "Similarity at which the first model's share is 1 before alpha."),
+  EVO_NUMBER (CosineParams, low, 0, EVO_LIMITS (-1, 1), EVO_NO_SEARCH, "Similarity at which the first model's share is 0 before "
+              "alpha; supermerger takes the least of the model's columns above the 1st percentile."),
+  EVO_NUMBER (CosineParams, high, 1, EVO_LIMITS (-1, 1), EVO_NO_SEARCH, "Similarity at which the first model's share is 1 before "
+              "alpha; supermerger takes the largest of the model's columns below the 99th percentile."),
   EVO_CHOICE (CosineParams, similarity, SIMILARITY_A, "What is compared: columns and tensors of columns made equally long, columns alone, or columns "
               "and tensors as they are.", "a", "a-column", "b"),
   EVO_PARAMS_END
@@ -127,4 +131,9 @@ cosine_merge (const EvoMergeCall *c, GError **error)
 EVO_MERGE_PLUGIN (.name = "cosine", .summary = "Mixes each column of two models by its cosine similarity.", .min_inputs = 2, .max_inputs = 2,
                   .access = EVO_BY_ELEMENT, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_IDEMPOTENT | EVO_MERGE_MEASURE_FIXED,
                   EVO_TAKES (CosineParams, params), .n_passes = 1, .n_sums = cosine_n_sums, .measure = cosine_measure, .n_coef = cosine_n_coef,
-                  .solve = cosine_solve, .merge = cosine_merge)
+                  .solve = cosine_solve, .merge = cosine_merge,
+                  .formula = "k x₁ + (1 − k) x₂ for each column, k = min (max ((s − low) / (high − low) − alpha, 0), 1); s: the mean of the "
+                  "columns' cosine and that of the tensors with columns made equally long; similarity a-column: the columns' cosine; b: the "
+                  "mean of that and the tensors' cosine",
+                  .source = "\"cosineA\" and \"cosineB\" of sd-webui-supermerger, 2023, after recoilme's losslessmix; a-column as in "
+                  "sd-mecha; no paper. supermerger takes low and high from percentiles over the model")

@@ -101,4 +101,9 @@ crossover_merge (const EvoMergeCall *c, GError **error)
 EVO_MERGE_PLUGIN (.name = "crossover", .summary = "One model up to a point of the parameters, the other after it.", .min_inputs = 2, .max_inputs = 2,
                   .access = EVO_BY_ELEMENT, .scope = EVO_OVER_MODEL, .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES (CrossoverParams, params),
                   .n_passes = 1, .n_sums = crossover_n_sums, .measure = crossover_measure, .n_coef = crossover_n_coef, .solve = crossover_solve,
-                  .merge = crossover_merge)
+                  .merge = crossover_merge,
+                  .formula = "slerp (x₁, x₂, t) in the first ⌊split P⌋ of the model's P weights, slerp (x₁, x₂, 1 − t) in the others; slerp "
+                  "(a, b, t) = (sin ((1 − t) θ) a + sin (t θ) b) / sin θ, θ the angle between a and b in that part (angle model: in the "
+                  "whole model); parallel ones: (1 − t) a + t b",
+                  .source = "Abrantes et al., \"Competition and attraction improve model fusion\" (M2N2), 2025, arXiv 2508.16204; its "
+                  "authors' code: angle model")

@@ -38,4 +38,7 @@ dare_linear_merge (const EvoMergeCall *c, GError **error)
 EVO_MERGE_PLUGIN (.name = "dare-linear", .summary = "Base plus the weighted sum of randomly thinned, rescaled changes.", .min_inputs = 1,
                   .access = EVO_BY_ELEMENT, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE | EVO_MERGE_RANDOM,
                   EVO_TAKES (DareParams, params), EVO_TAKES_PER_INPUT (DareInput, in_params), .n_passes = 1, .n_sums = dare_n_sums,
-                  .measure = dare_measure, .scratch_bytes = delta_scratch_bytes, .merge = dare_linear_merge)
+                  .measure = dare_measure, .scratch_bytes = delta_scratch_bytes, .merge = dare_linear_merge,
+                  .formula = "base + lambda Σ weightᵢ tᵢ; tᵢ = keepᵢ dᵢ / densityᵢ, keepᵢ = 1 with probability densityᵢ, else 0; rescale l1: "
+                  "keepᵢ dᵢ Σ|dᵢ| / Σ|keepᵢ dᵢ| over the tensor; rescale none: keepᵢ dᵢ; normalize true: divided by Σ weightᵢ",
+                  .source = "Yu et al., \"Language models are super Mario\", 2024, arXiv 2311.03099; mergekit since 0.1: rescale l1")

@@ -37,4 +37,10 @@ EVO_MERGE_PLUGIN (.name = "dare-ties", .summary = "Thins the changes at random, 
                   .min_inputs = 1, .access = EVO_BY_ELEMENT, .scope = EVO_OVER_TENSOR,
                   .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE | EVO_MERGE_RANDOM, EVO_TAKES (DareParams, params),
                   EVO_TAKES_PER_INPUT (DareInput, in_params), .n_passes = 1, .n_sums = dare_n_sums, .measure = dare_measure,
-                  .scratch_bytes = delta_scratch_bytes, .merge = dare_ties_merge)
+                  .scratch_bytes = delta_scratch_bytes, .merge = dare_ties_merge,
+                  .formula = "base + lambda Σ aᵢ weightᵢ tᵢ; tᵢ = keepᵢ dᵢ / densityᵢ, keepᵢ = 1 with probability densityᵢ, else 0; aᵢ = 1 "
+                  "where weightᵢ tᵢ has the sign of Σ weightᵢ tᵢ (0 counts as +; vote plain: tᵢ that of Σ tᵢ), else 0; rescale l1: keepᵢ dᵢ "
+                  "Σ|dᵢ| / Σ|keepᵢ dᵢ| over the tensor; rescale none: keepᵢ dᵢ; normalize true: divided by Σ aᵢ weightᵢ",
+                  .source = "Yu et al., \"Language models are super Mario\", 2024, arXiv 2311.03099; Yadav et al., \"TIES-merging: resolving "
+                  "interference when merging models\", 2023, arXiv 2306.01708; put together as in Akiba et al., arXiv 2403.13187; TIES by "
+                  "itself: vote plain, normalize true; mergekit since 0.1: rescale l1")

@@ -56,4 +56,11 @@ EVO_MERGE_PLUGIN (.name = "della", .min_inputs = 1,
                   .summary = "Thins changes at random, the small ones more, elects a sign for each weight, merges those that agree.",
                   .access = EVO_BY_ROW, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE | EVO_MERGE_RANDOM,
                   EVO_TAKES (DellaParams, params), EVO_TAKES_PER_INPUT (DellaInput, in_params), .n_passes = 1, .n_sums = della_n_sums,
-                  .measure = della_measure, .scratch_bytes = della_scratch_bytes, .merge = della_merge)
+                  .measure = della_measure, .scratch_bytes = della_scratch_bytes, .merge = della_merge,
+                  .formula = "base + lambda Σ aᵢ weightᵢ tᵢ / Σ aᵢ weightᵢ; tᵢ = keepᵢ dᵢ / pᵢ, keepᵢ = 1 with probability pᵢ, else 0; pᵢ = "
+                  "densityᵢ + min (epsilonᵢ, 2 densityᵢ, 2 − 2 densityᵢ) ((r + ½) / m − ½), r = 0 … m − 1 the rank of |dᵢ| in its row of m; "
+                  "aᵢ = 1 where tᵢ has the sign of Σ tᵢ (0 counts as +; vote weighted: weightᵢ tᵢ that of Σ weightᵢ tᵢ), else 0; normalize "
+                  "false: not divided; epsilon_is half-width: pᵢ = densityᵢ + epsilonᵢ (2 r / (m − 1) − 1); rescale l1: keepᵢ dᵢ Σ|dᵢ| / "
+                  "Σ|keepᵢ dᵢ| over the tensor for tᵢ; rescale none: keepᵢ dᵢ",
+                  .source = "Deep, Bhardwaj, Poria, \"DELLA-Merging: reducing interference in model merging through magnitude-based "
+                  "sampling\", 2024, arXiv 2406.11617; mergekit: epsilon_is half-width, rescale l1, vote weighted")

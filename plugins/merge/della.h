@@ -11,8 +11,6 @@
 #ifndef PLUGINS_MERGE_DELLA_H
 #define PLUGINS_MERGE_DELLA_H
 
-#include <string.h>
-
 #include "delta.h"
 
 typedef enum { RESCALE_PROBABILITY, RESCALE_L1, RESCALE_NONE } DellaRescale;
@@ -32,18 +30,15 @@ typedef struct { double weight, density, epsilon; } DellaInput;
               "change is above that of its smallest, or half of that: epsilon_is.")
 
 typedef struct {
-  guint64 *a, *b;  /* [n_cols] magnitude and index */
   float **row;     /* [n_in][n_cols] kept changes of a row */
   float *u;        /* [n_cols] random numbers */
-  guint32 *bits;   /* [n_cols] magnitudes' patterns */
-  guint16 *bucket; /* [n_cols] */
+  guint64 *ranks;  /* [4][n_cols] keep_ranked's */
 } DellaWork;
 
 static inline gsize
 della_scratch_bytes (const EvoTensor *t, guint n_in, gsize n)
 {
-  return delta_scratch_bytes (t, n_in, n) + n_in * sizeof (float *) + 
-         (gsize) t->n_cols * (2 * sizeof (guint64) + (n_in + 1) * sizeof (float) + sizeof (guint32) + sizeof (guint16));
+  return delta_scratch_bytes (t, n_in, n) + n_in * sizeof (float *) + (gsize) t->n_cols * (4 * sizeof (guint64) + (n_in + 1) * sizeof (float));
 }
 
 /* Behind what delta_work takes of the scratch. */
@@ -53,13 +48,10 @@ della_work (const EvoMergeCall *c)
   gsize n = (gsize) c->t->n_cols;
   DellaWork w = { .row = (float **) ((char *) c->scratch + delta_scratch_bytes (c->t, c->n_in, c->n)) };
 
-  w.a = (guint64 *) (w.row + c->n_in);
-  w.b = w.a + n;
+  w.ranks = (guint64 *) (w.row + c->n_in);
+  w.u = (float *) (w.ranks + 4 * n);
   for (guint i = 0; i < c->n_in; i++)
-    w.row[i] = (float *) (w.b + n) + i * n;
-  w.u = (float *) (w.b + n) + c->n_in * n;
-  w.bits = (guint32 *) (w.u + n);
-  w.bucket = (guint16 *) (w.bits + n);
+    w.row[i] = w.u + (i + 1) * n;
   return w;
 }
 
@@ -83,175 +75,6 @@ della_check (const EvoMergeCall *c, GError **error)
   return TRUE;
 }
 
-static inline void
-della_insert (guint64 *a, gsize n)
-{
-  for (gsize i = 1; i < n; i++) {
-    guint64 x = a[i];
-    gsize j = i;
-
-    for (; j > 0 && a[j - 1] >> 32 > x >> 32; j--)
-      a[j] = a[j - 1];
-    a[j] = x;
-  }
-}
-
-/* Sorts a [n] by the upper 32 bits, stable, a byte a pass; b [n] is scratch. Returns the one that holds the result. */
-static inline guint64 *
-della_sort (guint64 *a, guint64 *b, gsize n)
-{
-  guint32 count[4][256] = { { 0 } };
-
-  if (n <= 64) { /* convolutions have rows of 3 */
-    della_insert (a, n);
-    return a;
-  }
-  for (gsize i = 0; i < n; i++)
-    for (guint d = 0; d < 4; d++)
-      count[d][a[i] >> (32 + 8 * d) & 255]++;
-  for (guint d = 0; d < 4; d++) {
-    guint shift = 32 + 8 * d;
-    guint32 at[256], sum = 0;
-    guint64 *swap = a;
-
-    if (count[d][a[0] >> shift & 255] == n)
-      continue;
-    for (guint v = 0; v < 256; sum += count[d][v++])
-      at[v] = sum;
-    for (gsize i = 0; i < n; i++)
-      b[at[a[i] >> shift & 255]++] = a[i];
-    a = b;
-    b = swap;
-  }
-  return a;
-}
-
-/* [n] in ascending magnitude; of equal ones the later first, so that the earlier has the higher rank. */
-static inline guint64 *
-della_order (const DellaWork *w, const float *delta, gsize n)
-{
-  for (gsize i = 0; i < n; i++) {
-    gsize j = n - 1 - i;
-    guint32 bits;
-
-    memcpy (&bits, delta + j, sizeof bits);
-    w->a[i] = (guint64) (bits & 0x7fffffffu) << 32 | j;
-  }
-  return della_sort (w->a, w->b, n);
-}
-
-/* ------------------------------------------------------------------ without sorting */
-
-/* Where only what is kept matters, most elements need no rank: their random number is on one side of all probabilities of their bucket, which
- * has a 32nd of an octave of magnitudes below the row's largest. The few others are ranked among those of their buckets. Zeros stay zeros. */
-enum { DELLA_BUCKETS = 1024, DELLA_SHIFT = 18 };
-typedef struct {
-  guint32 first[DELLA_BUCKETS + 1];            /* rank of the bucket's smallest */
-  struct { float kept, dropped; } below[DELLA_BUCKETS]; /* random numbers below `kept` keep all of the bucket, from `dropped` on none */
-  guint8 open[DELLA_BUCKETS];                  /* somebody wants its rank */
-} DellaBuckets;
-
-/* The smallest float >= 0 that is not below p: u < p just where u, a float >= 0, is below it. */
-static inline float
-della_limit (double p)
-{
-  float f = (float) MAX (p, 0);
-  guint32 bits;
-
-  memcpy (&bits, &f, sizeof bits);
-  bits += f < p;
-  memcpy (&f, &bits, sizeof f);
-  return f;
-}
-
-/* bucket [n], of the magnitudes' patterns bits [n] */
-static inline void
-della_find_buckets (const guint32 *bits, guint16 *bucket, gsize n)
-{
-  gint32 most = 0;
-
-  for (gsize j = 0; j < n; j++)
-    most = MAX (most, (gint32) bits[j]);
-  for (gsize j = 0; j < n; j++) {
-    gint32 below = (most >> DELLA_SHIFT) - (gint32) (bits[j] >> DELLA_SHIFT);
-
-    bucket[j] = (guint16) (DELLA_BUCKETS - 1 - MIN (below, DELLA_BUCKETS - 1));
-  }
-}
-
-static inline void
-della_count (DellaBuckets *s, const guint16 *bucket, gsize n, double low, double step)
-{
-  guint32 rank = 0;
-
-  memset (s->first, 0, sizeof s->first);
-  memset (s->open, 0, sizeof s->open);
-  for (gsize j = 0; j < n; j++)
-    s->first[bucket[j]]++;
-  for (guint b = 0; b < DELLA_BUCKETS; b++) {
-    guint32 count = s->first[b];
-
-    s->first[b] = rank;
-    rank += count;
-    if (count == 0)
-      continue;
-    s->below[b].kept = della_limit (low + (double) s->first[b] * step);
-    s->below[b].dropped = della_limit (low + (double) (rank - 1) * step);
-  }
-}
-
-/* The elements of open buckets, ranked. */
-static inline void
-della_settle (const DellaWork *w, const DellaBuckets *s, float *delta, gsize n, double low, double step)
-{
-  gsize m = 0;
-  guint64 *order;
-  guint32 at = 0, last = DELLA_BUCKETS;
-
-  for (gsize j = n; j-- > 0;) {
-    w->a[m] = (guint64) w->bits[j] << 32 | j; /* no branches here and below: they would go by chance */
-    m += s->open[w->bucket[j]];
-  }
-  order = della_sort (w->a, w->b, m);
-  for (gsize i = 0; i < m; i++) {
-    guint32 j = (guint32) order[i], in = w->bucket[j];
-
-    at = in == last ? at + 1 : s->first[in];
-    last = in;
-    if (w->u[j] >= s->below[in].kept && w->u[j] < s->below[in].dropped && !((double) w->u[j] < low + (double) at * step))
-      delta[j] = 0;
-  }
-}
-
-/* delta [n]: those are kept whose w->u is below low + rank step. */
-static inline void
-della_thin (const DellaWork *w, float *delta, gsize n, double low, double step)
-{
-  DellaBuckets s;
-  guint32 open = 0;
-
-  for (gsize j = 0; j < n; j++) {
-    guint32 pattern;
-
-    memcpy (&pattern, &delta[j], sizeof pattern);
-    w->bits[j] = pattern & 0x7fffffffu;
-  }
-  della_find_buckets (w->bits, w->bucket, n);
-  della_count (&s, w->bucket, n, low, step);
-  for (gsize j = 0; j < n; j++) {
-    guint32 in = w->bucket[j], kept = w->u[j] < s.below[in].kept;
-    guint32 wanted = (kept ^ 1) & (guint32) (w->u[j] < s.below[in].dropped) & (guint32) (w->bits[j] != 0), pattern;
-
-    s.open[in] |= (guint8) wanted;
-    open |= wanted;
-    memcpy (&pattern, &delta[j], sizeof pattern);
-    pattern &= -(kept | wanted);
-    memcpy (&delta[j], &pattern, sizeof pattern);
-  }
-  if (open)
-    della_settle (w, &s, delta, n, low, step);
-}
-
 /* w->row[i] [n_cols]: what is kept of input i's changes from element `at` of the call on, divided by its probability if `divide` */
 static inline void
 della_row (const EvoMergeCall *c, const DellaWork *w, guint i, gsize at, gboolean divide)
@@ -261,7 +84,6 @@ della_row (const EvoMergeCall *c, const DellaWork *w, guint i, gsize at, gboolea
   gsize n = (gsize) c->t->n_cols;
   double reach = MIN (half ? in->epsilon : in->epsilon / 2, MIN (in->density, 1 - in->density)), low, step;
   float *delta = w->row[i];
-  guint64 *order;
 
   c->k->sub (delta, c->in[i] + at, c->base + at, n);
   if (in->density >= 1)
@@ -270,17 +92,7 @@ della_row (const EvoMergeCall *c, const DellaWork *w, guint i, gsize at, gboolea
   /* steps of the paper are epsilon / n wide and the ranks in their middle; mergekit's n - 1 steps run from end to end */
   step = 2 * reach / (double) (half ? MAX (n, 2) - 1 : n);
   low = in->density - (half ? (n == 1 ? 0 : reach) : reach - step / 2);
-  if (!divide) {
-    della_thin (w, delta, n, low, step);
-    return;
-  }
-  order = della_order (w, delta, n);
-  for (gsize r = 0; r < n; r++) {
-    guint32 j = (guint32) order[r];
-    double p = low + (double) r * step;
-
-    delta[j] = (double) w->u[j] < p ? (float) (delta[j] / p) : 0;
-  }
+  c->k->keep_ranked (delta, delta, w->u, low, step, divide, n, w->ranks);
 }
 
 static inline guint32

@@ -107,4 +107,8 @@ fisher_merge (const EvoMergeCall *c, GError **error)
 EVO_MERGE_PLUGIN (.name = "fisher", .summary = "Mean of models weighted by the Fisher information of each weight.", .min_inputs = 1,
                   .access = EVO_BY_ELEMENT, .scope_of = fisher_scope_of, .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES (FisherParams, params),
                   EVO_TAKES_PER_INPUT (FisherInput, in_params), .n_passes = 1, .n_sums = fisher_n_sums, .measure = fisher_measure,
-                  .scratch_bytes = fisher_scratch_bytes, .merge = fisher_merge)
+                  .scratch_bytes = fisher_scratch_bytes, .merge = fisher_merge,
+                  .formula = "Σ λᵢ Fᵢ xᵢ / Σ λᵢ Fᵢ, λᵢ = weightᵢ, Fᵢ: fisherᵢ, of the first model floor at least (floored all: of every "
+                  "model); norm model: λᵢ = weightᵢ / |fisherᵢ| over the model; where the sum is 0: x₁",
+                  .source = "Matena & Raffel, \"Merging models with Fisher-weighted averaging\", 2022, arXiv 2111.09832; norm model is its "
+                  "authors' code's, not the formula's")

@@ -83,4 +83,8 @@ EVO_MERGE_PLUGIN (.name = "geometric-median", .summary = "The point with the sma
                   .access = EVO_BY_ELEMENT, .scope_of = median_scope_of,
                   .flags = EVO_MERGE_IDEMPOTENT | EVO_MERGE_SYMMETRIC | EVO_MERGE_MEASURE_FIXED, EVO_TAKES (MedianParams, params),
                   EVO_TAKES_PER_INPUT (MedianInput, in_params), .n_passes = 1, .n_sums = gram_n_sums, .measure = median_measure,
-                  .n_coef = median_n_coef, .solve = median_solve, .merge = gram_merge)
+                  .n_coef = median_n_coef, .solve = median_solve, .merge = gram_merge,
+                  .formula = "the z with the least Σ weightᵢ |z − xᵢ|, by z ← Σ wᵢ xᵢ / Σ wᵢ, wᵢ = weightᵢ / max (smoothing, |z − xᵢ|), "
+                  "max_iter times at most; lengths over the model (scope tensor: over each tensor)",
+                  .source = "Weiszfeld, \"Sur le point pour lequel la somme des distances de n points donnés est minimum\", 1937; smoothed "
+                  "as by Pillutla, Kakade, Harchaoui, \"Robust aggregation for federated learning\", 2022, arXiv 1912.13445")

@@ -61,4 +61,8 @@ iso_c_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "iso-c", .summary = "Base plus the sum of changes with all its singular values made the same.", .min_inputs = 1,
                   .access = EVO_BY_TENSOR, .flags = EVO_MERGE_NEEDS_BASE, EVO_TAKES (IsoParams, params),
-                  EVO_TAKES_PER_INPUT (IsoInput, in_params), .scratch_bytes = iso_c_scratch_bytes, .merge = iso_c_merge)
+                  EVO_TAKES_PER_INPUT (IsoInput, in_params), .scratch_bytes = iso_c_scratch_bytes, .merge = iso_c_merge,
+                  .formula = "base + lambda s U Vᵀ, U S Vᵀ = Σ weightᵢ dᵢ, s the mean of the singular values S that are ≥ cut of the "
+                  "largest, U and V theirs; what is no matrix: base + lambda Σ weightᵢ dᵢ / N",
+                  .source = "Marczak et al., \"No task left behind: isotropic model merging with common and task-specific subspaces\", 2025, "
+                  "arXiv 2502.04959; its authors' code takes the directions of zero singular values too: cut 0")

@@ -89,4 +89,9 @@ iso_cts_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "iso-cts", .summary = "Base plus the leading directions of the sum of changes and of each model's own, equally strong.",
                   .min_inputs = 1, .access = EVO_BY_TENSOR, .flags = EVO_MERGE_NEEDS_BASE, EVO_TAKES (IsoParams, params),
-                  EVO_TAKES_PER_INPUT (IsoInput, in_params), .scratch_bytes = iso_cts_scratch_bytes, .merge = iso_cts_merge)
+                  EVO_TAKES_PER_INPUT (IsoInput, in_params), .scratch_bytes = iso_cts_scratch_bytes, .merge = iso_cts_merge,
+                  .formula = "base + lambda s U Vᵀ; U, V: the k leading singular directions of Σ weightᵢ dᵢ and the e leading ones of each "
+                  "weightᵢ dᵢ without its part in those, made orthonormal; s the mean of their singular values; e = (r − ⌊common r⌋) / N "
+                  "rounded, at most ⌊r / N⌋, k = r − N e; what is no matrix: base + lambda Σ weightᵢ dᵢ / N",
+                  .source = "Marczak et al., \"No task left behind: isotropic model merging with common and task-specific subspaces\", 2025, "
+                  "arXiv 2502.04959; its authors' code takes the directions of zero singular values too: cut 0")

@@ -136,4 +136,9 @@ EVO_MERGE_PLUGIN (.name = "karcher", .summary = "Riemannian mean of the models' 
                   .min_inputs = 1, .access = EVO_BY_ELEMENT, .scope = EVO_OVER_TENSOR,
                   .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_TAKES_BASE | EVO_MERGE_MEASURE_FIXED, EVO_TAKES (KarcherParams, params),
                   EVO_TAKES_PER_INPUT (KarcherInput, in_params), .n_passes = 1, .n_sums = gram_n_sums, .measure = gram_measure,
-                  .n_coef = karcher_n_coef, .solve = karcher_solve, .merge = gram_merge)
+                  .n_coef = karcher_n_coef, .solve = karcher_solve, .merge = gram_merge,
+                  .formula = "(Σ wᵢ |xᵢ|) u, u the point of the unit sphere where Σ wᵢ log_u (xᵢ / |xᵢ|) = 0, by u ← exp_u of that sum until "
+                  "it is ≤ tol, max_iter times at most; wᵢ = weightᵢ / Σ weightᵢ; inputs of a length up to tol have no direction; where the "
+                  "directions cancel: Σ wᵢ xᵢ; with a base: dᵢ for xᵢ, and base added",
+                  .source = "Karcher, \"Riemannian center of mass and mollifier smoothing\", 1977; Buss & Fillmore, \"Spherical averages\", "
+                  "2001, algorithm A1; mergekit stops at max_iter 10 or tol 1e-5")

@@ -30,4 +30,8 @@ static const EvoParam params[] = {
 };
 
 EVO_MERGE_PLUGIN (.name = "layer-path", .summary = "Layers of several models, one after another in any order.", .min_inputs = 1,
-                  EVO_TAKES (LayerPathParams, params), .host = EVO_HOST_LAYERS)
+                  EVO_TAKES (LayerPathParams, params), .host = EVO_HOST_LAYERS,
+                  .formula = "h ← layer (scaleⱼ h) for the hops j of path, in order, scale₁ = 1; scaling branch: scaleⱼ multiplies what "
+                  "attention and MLP of the hop add to h; last-branch: what the MLP of the hop before added",
+                  .source = "Akiba et al., \"Evolutionary optimization of model merging recipes\", 2024, arXiv 2403.13187, section 3.2: "
+                  "scaling stream; its released runtime: last-branch")

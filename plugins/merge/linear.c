@@ -38,4 +38,6 @@ linear_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "linear", .summary = "Weighted sum of models.", .min_inputs = 1, .access = EVO_BY_ELEMENT,
                   .flags = EVO_MERGE_IDEMPOTENT | EVO_MERGE_SYMMETRIC, EVO_TAKES (LinearParams, params),
-                  EVO_TAKES_PER_INPUT (LinearInput, in_params), .merge = linear_merge)
+                  EVO_TAKES_PER_INPUT (LinearInput, in_params), .merge = linear_merge,
+                  .formula = "Σ weightᵢ xᵢ / Σ weightᵢ; normalize false: Σ weightᵢ xᵢ",
+                  .source = "Wortsman et al., \"Model soups\", 2022, arXiv 2203.05482")

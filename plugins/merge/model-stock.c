@@ -45,4 +45,8 @@ stock_solve (const EvoMergeCall *c, const double *sums, double *coef, GError **e
 EVO_MERGE_PLUGIN (.name = "model-stock", .summary = "The mean of the models, moved towards the base by the angle between their changes.",
                   .min_inputs = 2, .access = EVO_BY_ELEMENT, .scope_of = stock_scope_of,
                   .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE | EVO_MERGE_MEASURE_FIXED, EVO_TAKES (StockParams, params), .n_passes = 1,
-                  .n_sums = gram_n_sums, .measure = gram_measure, .n_coef = gram_n_coef, .solve = stock_solve, .merge = gram_merge)
+                  .n_sums = gram_n_sums, .measure = gram_measure, .n_coef = gram_n_coef, .solve = stock_solve, .merge = gram_merge,
+                  .formula = "(1 − t) base + t Σ xᵢ / N, t = N c / (1 + (N − 1) c), c the mean over pairs of ⟨dᵢ, dⱼ⟩ / max (|dᵢ| |dⱼ|, "
+                  "floor), of the tensor or each row (scope); where |1 + (N − 1) c| < 1e-6: base",
+                  .source = "Jang, Yun, Han, \"Model Stock: all we need is just a few fine-tuned models\", 2024, arXiv 2403.19522; mergekit: "
+                  "floor 1e-6, its filter_wise is scope row")

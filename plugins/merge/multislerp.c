@@ -60,4 +60,8 @@ EVO_MERGE_PLUGIN (.name = "multislerp", .summary = "Spherical interpolation of a
                   .access = EVO_BY_ELEMENT, .scope = EVO_OVER_TENSOR,
                   .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_TAKES_BASE | EVO_MERGE_MEASURE_FIXED, EVO_TAKES (MultislerpParams, params),
                   EVO_TAKES_PER_INPUT (MultislerpInput, in_params), .n_passes = 1, .n_sums = gram_n_sums, .measure = gram_measure,
-                  .n_coef = gram_n_coef, .solve = multislerp_solve, .merge = gram_merge)
+                  .n_coef = gram_n_coef, .solve = multislerp_solve, .merge = gram_merge,
+                  .formula = "(Σ wᵢ |xᵢ|) m / |m|, m = Σ wᵢ xᵢ / (|xᵢ| + eps), wᵢ = weightᵢ / Σ weightᵢ (normalize false: weightᵢ); where "
+                  "the directions cancel, |m| ≈ 0: Σ wᵢ xᵢ; with a base: dᵢ for xᵢ, and base added",
+                  .source = "Goddard, \"Multi-SLERP\", 2025, in mergekit; no paper. Its step on the tangent space at m is zero but for "
+                  "rounding")

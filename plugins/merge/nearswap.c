@@ -30,4 +30,6 @@ nearswap_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "nearswap", .summary = "The other model's weights where they are near the base's; elsewhere the base's, moved by t.",
                   .min_inputs = 1, .max_inputs = 1, .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_NEEDS_BASE,
-                  EVO_TAKES (NearswapParams, params), .merge = nearswap_merge)
+                  EVO_TAKES (NearswapParams, params), .merge = nearswap_merge,
+                  .formula = "base + d₁ min (1, t / max (|d₁|, floor))",
+                  .source = "Alchemonaut, NearSwap, the model card of QuartetAnemoi-70B-t0.0001, 2024; no paper; mergekit: floor 1e-6")

@@ -134,4 +134,9 @@ EVO_MERGE_PLUGIN (.name = "nuslerp", .summary = "Great-circle interpolation by w
                   .min_inputs = 2, .max_inputs = 2, .access = EVO_BY_ELEMENT, .scope_of = nuslerp_scope_of,
                   .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_TAKES_BASE | EVO_MERGE_MEASURE_FIXED, EVO_TAKES (NuslerpParams, params),
                   EVO_TAKES_PER_INPUT (NuslerpInput, in_params), .n_passes = 1, .n_sums = nuslerp_n_sums, .measure = nuslerp_measure,
-                  .n_coef = nuslerp_n_coef, .solve = nuslerp_solve, .merge = nuslerp_merge)
+                  .n_coef = nuslerp_n_coef, .solve = nuslerp_solve, .merge = nuslerp_merge,
+                  .formula = "(sin (w₁ θ) x₁ + sin (w₂ θ) x₂) / sin θ, wᵢ = weightᵢ / (weight₁ + weight₂), ½ each where the weights sum to "
+                  "zero; θ the angle between tensors, rows or columns (scope); θ within 1e-6 of 0 or π: w₁ x₁ + w₂ x₂; with a base: dᵢ for "
+                  "xᵢ, and base added",
+                  .source = "the arc: Shoemake, \"Animating rotation with quaternion curves\", 1985; the method is mergekit's, without a "
+                  "paper: its nuslerp_flatten false is scope row, with nuslerp_row_wise scope column")

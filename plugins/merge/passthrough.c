@@ -22,4 +22,6 @@ passthrough_merge (const EvoMergeCall *c, GError **error)
 }
 
 EVO_MERGE_PLUGIN (.name = "passthrough", .summary = "One model as it is, or scaled.", .min_inputs = 1, .max_inputs = 1, .access = EVO_BY_ELEMENT,
-                  .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES_PER_INPUT (PassthroughInput, in_params), .merge = passthrough_merge)
+                  .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES_PER_INPUT (PassthroughInput, in_params), .merge = passthrough_merge,
+                  .formula = "scale₁ x₁",
+                  .source = "mergekit's passthrough; no paper")

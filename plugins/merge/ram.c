@@ -25,4 +25,6 @@ ram_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "ram", .summary = "Averages changes that several models have, keeps those of one model whole.", .min_inputs = 1,
                   .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE, EVO_TAKES (RamParams, params),
-                  .scratch_bytes = delta_scratch_bytes, .merge = ram_merge)
+                  .scratch_bytes = delta_scratch_bytes, .merge = ram_merge,
+                  .formula = "base + lambda Σ tᵢ / max (c, 1); tᵢ = dᵢ where |dᵢ| > epsilon, else 0; c the number of models where that is so",
+                  .source = "Yuan et al., \"Behavior knowledge merge in reinforced agentic models\", 2026, arXiv 2601.13572")

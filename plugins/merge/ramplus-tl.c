@@ -77,4 +77,10 @@ ramplus_merge (const EvoMergeCall *c, GError **error)
 EVO_MERGE_PLUGIN (.name = "ramplus-tl", .summary = "Averages changes that several models have, enlarges those of one model.", .min_inputs = 1,
                   .access = EVO_BY_ELEMENT, .scope_of = ramplus_scope_of, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE,
                   EVO_TAKES (RamParams, params), .n_passes = 1, .n_sums = ramplus_n_sums, .measure = ramplus_measure,
-                  .scratch_bytes = delta_scratch_bytes, .merge = ramplus_merge)
+                  .scratch_bytes = delta_scratch_bytes, .merge = ramplus_merge,
+                  .formula = "base + lambda Σ tᵢ / c where c > 1, base + lambda sᵢ tᵢ where only model i changes a weight (c = 1), base "
+                  "where c = 0; tᵢ = dᵢ where |dᵢ| > epsilon, else 0; c the number of models where that is so; sᵢ = 1 + r min (sharedᵢ / "
+                  "uniqueᵢ, alpha), counts of the model's weights with c > 1 and c = 1 among those that i changes (scope tensor: of each "
+                  "tensor's)",
+                  .source = "Yuan et al., \"Behavior knowledge merge in reinforced agentic models\", 2026, arXiv 2601.13572, its RAM+; "
+                  "mergekit, whose name this is: scope tensor")

@@ -205,4 +205,8 @@ regmean_merge (const EvoMergeCall *c, GError **error)
 EVO_MERGE_PLUGIN (.name = "regmean", .summary = "The linear layers whose outputs are nearest to all models', by the Gram matrices of their inputs.",
                   .min_inputs = 1, .access = EVO_BY_TENSOR, .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES (RegmeanParams, params),
                   EVO_TAKES_PER_INPUT (RegmeanInput, in_params), .scratch_bytes = regmean_scratch_bytes, .aux_shape = regmean_aux_shape,
-                  .merge = regmean_merge)
+                  .merge = regmean_merge,
+                  .formula = "(Σ weightᵢ xᵢ Gᵢ) (Σ weightᵢ Gᵢ)⁻¹ for a matrix [out, in], Gᵢ: gramᵢ, times alpha off the diagonal; where the "
+                  "sum is singular (eigenvalues below cut), the solution nearest to the mean; what has no Gram matrix: the mean Σ weightᵢ xᵢ "
+                  "/ Σ weightᵢ",
+                  .source = "Jin et al., \"Dataless knowledge fusion by merging weights of language models\", 2023, arXiv 2212.09849")

@@ -21,30 +21,11 @@ static const EvoParam params[] = {
   EVO_PARAMS_END
 };
 
-/* key [n] = standard deviation of the inputs' changes delta [n_in][n]; ranks as the variance does, in a wider range */
+/* key [n] = standard deviation of the inputs' changes; ranks as the variance does, in a wider range */
 static void
-deviation (const EvoMergeCall *c, float *const *delta, gsize n, float *key)
+deviation (const EvoMergeCall *c, const DeltaWork *w, gsize n, float *key)
 {
-  double mean[DELTA_BLOCK], squares[DELTA_BLOCK];
-
-  for (gsize j = 0; j < n; j++)
-    mean[j] = squares[j] = 0;
-  for (guint i = 0; i < c->n_in; i++) {
-    const float *d = delta[i];
-
-    for (gsize j = 0; j < n; j++)
-      mean[j] += d[j];
-  }
-  for (gsize j = 0; j < n; j++)
-    mean[j] /= c->n_in;
-  for (guint i = 0; i < c->n_in; i++) {
-    const float *d = delta[i];
-
-    for (gsize j = 0; j < n; j++)
-      squares[j] += (d[j] - mean[j]) * (d[j] - mean[j]);
-  }
-  for (gsize j = 0; j < n; j++)
-    key[j] = (float) sqrt (squares[j] / c->n_in);
+  c->k->deviation (key, (const float *const *) w->delta, c->n_in, n);
 }
 
 static void
@@ -63,7 +44,7 @@ sce_keys (const EvoMergeCall *c, guint cut, float *key)
     gsize n = MIN (DELTA_BLOCK, c->n - at);
 
     subtract (c, &w, at, n);
-    deviation (c, w.delta, n, key + at);
+    deviation (c, &w, n, key + at);
   }
 }
 
@@ -82,7 +63,7 @@ select_block (const EvoMergeCall *c, DeltaWork *w, gsize at, gsize n)
   subtract (c, w, at, n);
   if (((const SceParams *) c->params)->select_topk >= 1)
     return;
-  deviation (c, w->delta, n, key);
+  deviation (c, w, n, key);
   c->k->keep_top (key, key, c->cut[0], c->last_tie[0], c->first + (gint64) at, n);
   for (guint i = 0; i < c->n_in; i++) {
     float *d = w->delta[i];
@@ -155,4 +136,9 @@ EVO_MERGE_PLUGIN (.name = "sce", .min_inputs = 1,
                   .summary = "Selects the weights in which models differ most, weighs models by their squared changes, erases minorities.",
                   .access = EVO_BY_ELEMENT, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE,
                   EVO_TAKES (SceParams, params), .n_cuts_fixed = 1, .keys = sce_keys, .rank = sce_rank, .n_passes = 1, .n_sums = sce_n_sums,
-                  .measure = sce_measure, .solve = sce_solve, .n_coef = sce_n_coef, .scratch_bytes = delta_scratch_bytes, .merge = sce_merge)
+                  .measure = sce_measure, .solve = sce_solve, .n_coef = sce_n_coef, .scratch_bytes = delta_scratch_bytes, .merge = sce_merge,
+                  .formula = "base + lambda Σ aᵢ wᵢ tᵢ / Σ aᵢ wᵢ; tᵢ: dᵢ in the ⌊select_topk n⌋ of the tensor's n elements in which d₁ … d_N "
+                  "deviate most from their mean (below 1 only where they do), the rest 0; wᵢ = Σ tᵢ² over the tensor, as a share of all "
+                  "models'; 1 / N where these sums come to less than uniform_below n; aᵢ = 1 where tᵢ has the sign of Σ tᵢ (0 counts as +), "
+                  "else 0; normalize false: not divided",
+                  .source = "Wan et al., \"FuseChat: knowledge fusion of chat models\", 2024, arXiv 2408.07990; mergekit: uniform_below 1e-6")

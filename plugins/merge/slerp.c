@@ -74,4 +74,8 @@ slerp_merge (const EvoMergeCall *c, GError **error)
 EVO_MERGE_PLUGIN (.name = "slerp", .summary = "Great-circle interpolation between two models.", .min_inputs = 2, .max_inputs = 2,
                   .access = EVO_BY_ELEMENT, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_IDEMPOTENT | EVO_MERGE_MEASURE_FIXED,
                   EVO_TAKES (SlerpParams, params), .n_passes = 1, .n_sums = slerp_n_sums, .measure = slerp_measure, .n_coef = slerp_n_coef,
-                  .solve = slerp_solve, .merge = slerp_merge)
+                  .solve = slerp_solve, .merge = slerp_merge,
+                  .formula = "(sin ((1 − t) θ) x₁ + sin (t θ) x₂) / sin θ, θ the angle between the whole tensors; where |cos θ| > threshold "
+                  "or a tensor is zero: (1 − t) x₁ + t x₂; length linear: x₁ times L / |x₁| and x₂ times L / |x₂|, L = (1 − t) |x₁| + t |x₂|",
+                  .source = "Shoemake, \"Animating rotation with quaternion curves\", 1985; it has no threshold: 0.9995 is that of the "
+                  "implementations in use, mergekit's too, 1 leaves only what rounding decides")

@@ -155,6 +155,8 @@ spectral_bytes (const EvoTensor *t, gboolean sets)
 static inline gboolean
 spectral_failed (int info, GError **error)
 {
+  if (info == -4)
+    return evo_fail (error, EVO_PLUGIN_ERROR_NUMERIC, "a matrix with a NaN or an infinity has no decomposition");
   return evo_fail (error, EVO_PLUGIN_ERROR_NUMERIC, "the decomposition of a matrix did not converge (LAPACK says %d)", info);
 }
 

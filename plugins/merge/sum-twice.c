@@ -24,4 +24,6 @@ sum_twice_merge (const EvoMergeCall *c, GError **error)
 }
 
 EVO_MERGE_PLUGIN (.name = "sum-twice", .summary = "Mixes two models, then the result with a third.", .min_inputs = 3, .max_inputs = 3,
-                  .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES (SumTwiceParams, params), .merge = sum_twice_merge)
+                  .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES (SumTwiceParams, params), .merge = sum_twice_merge,
+                  .formula = "(1 − beta) ((1 − alpha) x₁ + alpha x₂) + beta x₃",
+                  .source = "\"sum twice\" of sd-webui-supermerger, 2023; no paper")

@@ -130,4 +130,8 @@ svd_truncate_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "svd-truncate", .min_inputs = 1,
                   .summary = "Base plus the weighted sum of the models' changes, each cut to its leading singular directions.", .access = EVO_BY_TENSOR, .flags = EVO_MERGE_NEEDS_BASE, EVO_TAKES (SvdParams, params),
-                  EVO_TAKES_PER_INPUT (SvdInput, in_params), .scratch_bytes = svd_truncate_scratch_bytes, .merge = svd_truncate_merge)
+                  EVO_TAKES_PER_INPUT (SvdInput, in_params), .scratch_bytes = svd_truncate_scratch_bytes, .merge = svd_truncate_merge,
+                  .formula = "base + lambda Σ weightᵢ tᵢ; tᵢ: dᵢ in its k leading singular directions, k = ⌈rankᵢ r⌉ of r, or fewer that "
+                  "hold energyᵢ of Σ S²; normalize true: divided by Σ weightᵢ; what is no matrix: tᵢ = dᵢ",
+                  .source = "Eckart & Young, \"The approximation of one matrix by another of lower rank\", 1936; of task vectors: Lu et al., "
+                  "\"Twin-Merging\", 2024, arXiv 2406.15479")

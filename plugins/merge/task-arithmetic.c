@@ -39,4 +39,6 @@ task_arithmetic_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "task-arithmetic", .summary = "Base plus the weighted sum of the models' changes against it.", .min_inputs = 1,
                   .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE, EVO_TAKES (TaskParams, params),
-                  EVO_TAKES_PER_INPUT (TaskInput, in_params), .merge = task_arithmetic_merge)
+                  EVO_TAKES_PER_INPUT (TaskInput, in_params), .merge = task_arithmetic_merge,
+                  .formula = "base + lambda Σ weightᵢ dᵢ; normalize true: base + lambda Σ weightᵢ dᵢ / Σ weightᵢ",
+                  .source = "Ilharco et al., \"Editing models with task arithmetic\", 2023, arXiv 2212.04089")

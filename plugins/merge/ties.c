@@ -108,4 +108,9 @@ EVO_MERGE_PLUGIN (.name = "ties", .summary = "Trims the changes, elects a sign f
                   .access = EVO_BY_ELEMENT, .scope_of = ties_scope_of, .flags = EVO_MERGE_SYMMETRIC | EVO_MERGE_NEEDS_BASE,
                   EVO_TAKES (TiesParams, params), EVO_TAKES_PER_INPUT (TiesInput, in_params), .n_cuts_per_input = 1, .keys = ties_keys,
                   .rank = ties_rank, .n_passes = 1, .n_sums = ties_n_sums, .measure = ties_measure, .scratch_bytes = delta_scratch_bytes,
-                  .merge = ties_merge)
+                  .merge = ties_merge,
+                  .formula = "base + lambda Σ aᵢ weightᵢ tᵢ / Σ aᵢ weightᵢ; tᵢ: the ⌊densityᵢ n⌋ largest |dᵢ| of the model's n (scope "
+                  "tensor: of each tensor's), one at least, the rest 0; aᵢ = 1 where tᵢ has the sign of Σ tᵢ (0 counts as +; vote weighted: "
+                  "weightᵢ tᵢ that of Σ weightᵢ tᵢ), else 0; normalize false: not divided; rescale l1: tᵢ times Σ|dᵢ| / Σ|tᵢ|",
+                  .source = "Yadav et al., \"TIES-merging: resolving interference when merging models\", 2023, arXiv 2306.01708; mergekit: "
+                  "scope tensor, vote weighted, density 1")

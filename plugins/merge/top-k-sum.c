@@ -114,4 +114,7 @@ top_merge (const EvoMergeCall *c, GError **error)
 EVO_MERGE_PLUGIN (.name = "top-k-sum", .summary = "The first model's weights in the order of the second's, within a window of magnitudes.",
                   .min_inputs = 2, .max_inputs = 2, .access = EVO_BY_TENSOR, .scope = EVO_OVER_TENSOR, .flags = EVO_MERGE_IDEMPOTENT | EVO_MERGE_SAME_KEYS,
                   EVO_TAKES (TopParams, params), .n_cuts_fixed = 2, .keys = top_keys, .rank = top_rank, .scratch_bytes = top_scratch_bytes,
-                  .merge = top_merge)
+                  .merge = top_merge,
+                  .formula = "y[π₂(r)] = x₁[π₁(r)] where that is in the window, else x₁[π₂(r)]; πₖ(r): the place of xₖ's r-th smallest "
+                  "weight; window: of x₁'s weights by magnitude, the share width after the share offset of the smallest, going round",
+                  .source = "\"top_k_tensor_sum\" of sd-meh by s1dlx, 2023; no paper")

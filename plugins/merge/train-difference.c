@@ -44,4 +44,6 @@ train_difference_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "train-difference", .summary = "Adds the difference of two models to a third where it does not have it yet.",
                   .min_inputs = 3, .max_inputs = 3, .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_IDEMPOTENT,
-                  EVO_TAKES (TrainDifferenceParams, params), .scratch_bytes = train_difference_scratch_bytes, .merge = train_difference_merge)
+                  EVO_TAKES (TrainDifferenceParams, params), .scratch_bytes = train_difference_scratch_bytes, .merge = train_difference_merge,
+                  .formula = "x₁ + 1.8 alpha (x₂ − x₃) |x₂ − x₁| / (|x₂ − x₃| + |x₂ − x₁|)",
+                  .source = "\"trainDifference\" of sd-webui-supermerger, 2023; no paper")

@@ -24,4 +24,6 @@ triple_sum_merge (const EvoMergeCall *c, GError **error)
 }
 
 EVO_MERGE_PLUGIN (.name = "triple-sum", .summary = "Weighted sum of three models whose shares add up to one.", .min_inputs = 3, .max_inputs = 3,
-                  .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES (TripleSumParams, params), .merge = triple_sum_merge)
+                  .access = EVO_BY_ELEMENT, .flags = EVO_MERGE_IDEMPOTENT, EVO_TAKES (TripleSumParams, params), .merge = triple_sum_merge,
+                  .formula = "(1 − alpha − beta) x₁ + alpha x₂ + beta x₃",
+                  .source = "\"triple sum\" of sd-webui-supermerger, 2023; no paper")

@@ -73,4 +73,9 @@ tsv_merge (const EvoMergeCall *c, GError **error)
 
 EVO_MERGE_PLUGIN (.name = "tsv", .summary = "Base plus the leading singular directions of each model's change, made orthogonal to one another.",
                   .min_inputs = 1, .access = EVO_BY_TENSOR, .flags = EVO_MERGE_NEEDS_BASE, EVO_TAKES (TsvParams, params),
-                  EVO_TAKES_PER_INPUT (TsvInput, in_params), .scratch_bytes = tsv_scratch_bytes, .merge = tsv_merge)
+                  EVO_TAKES_PER_INPUT (TsvInput, in_params), .scratch_bytes = tsv_scratch_bytes, .merge = tsv_merge,
+                  .formula = "base + lambda U S Vᵀ; U, S, V: the ⌊r rankᵢ / max (N, Σ rankᵢ)⌋ leading singular directions of each weightᵢ "
+                  "dᵢ, side by side, U and V replaced by the closest orthonormal ones; what is no matrix or has a side below N: base + "
+                  "lambda Σ weightᵢ dᵢ / N",
+                  .source = "Gargiulo et al., \"Task singular vectors: reducing task interference in model merging\", 2025, arXiv "
+                  "2412.00081; its authors' code takes the directions of zero singular values too: cut 0")

@@ -11,7 +11,7 @@
 #endif
 #define AT(S, member, n) _Static_assert (offsetof (S, member) == (n), "offset of " #S "." #member)
 
-SIZE (EvoKernels, 360);
+SIZE (EvoKernels, 376);
 AT (EvoKernels, size, 0); AT (EvoKernels, isa, 8); AT (EvoKernels, zero, 16); AT (EvoKernels, copy, 24); AT (EvoKernels, scale, 32);
 AT (EvoKernels, axpy, 40); AT (EvoKernels, axpy_diff, 48); AT (EvoKernels, add, 56); AT (EvoKernels, sub, 64); AT (EvoKernels, mul, 72);
 AT (EvoKernels, div, 80); AT (EvoKernels, mix, 88); AT (EvoKernels, abs, 96); AT (EvoKernels, keep_top, 104);
@@ -23,7 +23,8 @@ AT (EvoKernels, matmul, 232); AT (EvoKernels, matmul_scratch, 240); AT (EvoKerne
 AT (EvoKernels, rope, 264); AT (EvoKernels, attend, 272); AT (EvoKernels, argmax, 280); AT (EvoKernels, log_sum_exp, 288);
 AT (EvoKernels, attend_many, 296); AT (EvoKernels, attend_scratch, 304);
 AT (EvoKernels, eigh, 312); AT (EvoKernels, eigh_work, 320); AT (EvoKernels, svd, 328); AT (EvoKernels, svd_work, 336);
-AT (EvoKernels, gemm, 344); AT (EvoKernels, divergence, 352);
+AT (EvoKernels, gemm, 344); AT (EvoKernels, divergence, 352); AT (EvoKernels, keep_ranked, 360);
+AT (EvoKernels, deviation, 368);
 
 SIZE (EvoStrings, 16);
 AT (EvoStrings, items, 0); AT (EvoStrings, n, 8);
@@ -54,14 +55,15 @@ AT (EvoMergeCall, in, 64); AT (EvoMergeCall, aux, 72); AT (EvoMergeCall, coef, 8
 AT (EvoMergeCall, last_tie, 96); AT (EvoMergeCall, out, 104); AT (EvoMergeCall, scratch, 112); AT (EvoMergeCall, first, 120);
 AT (EvoMergeCall, n, 128);
 
-SIZE (EvoMergeOp, 184);
+SIZE (EvoMergeOp, 200);
 AT (EvoMergeOp, size, 0); AT (EvoMergeOp, name, 8); AT (EvoMergeOp, summary, 16); AT (EvoMergeOp, params, 24);
 AT (EvoMergeOp, params_size, 32); AT (EvoMergeOp, in_params, 40); AT (EvoMergeOp, in_params_size, 48); AT (EvoMergeOp, min_inputs, 56);
 AT (EvoMergeOp, max_inputs, 60); AT (EvoMergeOp, n_passes, 64); AT (EvoMergeOp, access, 68); AT (EvoMergeOp, scope, 72);
 AT (EvoMergeOp, flags, 76); AT (EvoMergeOp, n_cuts_per_input, 80); AT (EvoMergeOp, n_cuts_fixed, 84); AT (EvoMergeOp, scope_of, 88);
 AT (EvoMergeOp, n_sums, 96); AT (EvoMergeOp, measure, 104); AT (EvoMergeOp, keys, 112); AT (EvoMergeOp, rank, 120);
 AT (EvoMergeOp, solve, 128); AT (EvoMergeOp, n_coef, 136); AT (EvoMergeOp, scratch_bytes, 144); AT (EvoMergeOp, merge, 152);
-AT (EvoMergeOp, pick, 160); AT (EvoMergeOp, aux_shape, 168); AT (EvoMergeOp, host, 176);
+AT (EvoMergeOp, pick, 160); AT (EvoMergeOp, aux_shape, 168); AT (EvoMergeOp, host, 176); AT (EvoMergeOp, formula, 184);
+AT (EvoMergeOp, source, 192);
 
 SIZE (EvoDim, 48);
 AT (EvoDim, name, 0); AT (EvoDim, kind, 8); AT (EvoDim, n_choices, 12); AT (EvoDim, low, 16); AT (EvoDim, high, 24);

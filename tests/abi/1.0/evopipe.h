@@ -181,6 +181,7 @@ typedef struct {
    * aux[i] is then all of it, in every call: for operators BY_TENSOR. NULL: the tensor's own shape. */
   gboolean (*aux_shape) (const EvoTensor *t, gint64 dims[8], guint32 *n_dims);
   guint32 host, reserved; /* EVO_HOST_...: the host makes the model, by the parameters declared here; nothing above is called */
+  const char *formula, *source; /* one line each, for the reference: what is computed, by its parameters; whose it is. NULL: not said */
 } EvoMergeOp;
 
 enum { EVO_HOST_NONE, EVO_HOST_LAYERS /* layers put in another order */, EVO_HOST_LORA /* adapters of a base; JSON says model.NAME */ };
