@@ -30,6 +30,16 @@ aux_bytes (const EvoOpened *o, const EvoNode *node)
   return bytes;
 }
 
+static guint64
+layout_bytes (const EvoLayout *l)
+{
+  guint64 n = 0;
+
+  for (guint i = 0; i < l->n; i++)
+    n += evo_shape_bytes (&l->tensors[i].shape);
+  return n;
+}
+
 /* Both forms that a layer path can be saved in. */
 static void
 print_forms (const EvoOpened *o, const EvoNode *node)
@@ -43,8 +53,8 @@ print_forms (const EvoOpened *o, const EvoNode *node)
   most = size.is_exact ? "" : "at most ";
   plain = evo_size_text (size.plain);
   shared = evo_size_text (size.shared);
-  printf ("  %-16s plain: %s%u layers, one a hop, %s; in the compact form (\"layout\": \"shared\"): %s%u layers, %s\n", "", most, size.hops, plain, most,
-          size.layers, shared);
+  printf ("  %-16s plain: %s%u layers, one a hop, %s; in the compact form (\"layout\": \"shared\"): %s%u layers, %s\n", "", most, size.hops, plain,
+          most, size.layers, shared);
 }
 
 static void
@@ -61,7 +71,7 @@ print_models (const EvoOpened *o)
     if (node->kind != EVO_KIND_MODEL && node->kind != EVO_KIND_MERGE)
       continue;
     l = evo_models_get_layout (o->models, node);
-    bytes = evo_size_text (evo_saved_bytes (o->models, node, NULL));
+    bytes = evo_size_text (layout_bytes (l));
     printf ("  %-16s %-21s %4u tensors, %d layers, %.4g M parameters, %s\n", node->name, node->plugin->name, l->n, l->n_layers,
             (double) l->n_elements / 1e6, bytes);
     print_forms (o, node);

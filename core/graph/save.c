@@ -258,7 +258,7 @@ evo_model_card (EvoModels *models, const EvoNode *node, const EvoSaveOptions *o)
   if (o->scores != NULL)
     g_string_append_printf (t, "\n## Scores\n\n%s", o->scores);
   if (o->export_error != NULL)
-    g_string_append_printf (t, "\n## Export\n\n%s.\n", o->export_error);
+    g_string_append_printf (t, "\n## Export\n\n%c%s.\n", g_ascii_toupper (o->export_error[0]), o->export_error + 1);
   g_string_append_printf (t, "\n## Recipe\n\n`evopipe merge evopipe.json OUT` makes the same bytes again.\n\n```json\n%s```\n", o->recipe);
   return g_string_free (t, FALSE);
 }

@@ -178,9 +178,9 @@ evo_export_error_text (const EvoExportError *e, const EvoNode *search)
 {
   if (e->n_prompts == 0)
     return NULL;
-  return g_strdup_printf ("as saved, against the path as it was searched, on %" G_GINT64_FORMAT " prompts of %s: the next token's log-probabilities "
-                          "differ by at most %.3g (RMS %.3g), the likeliest token is the same after %" G_GINT64_FORMAT, e->n_prompts, asked (search)->name,
-                          e->largest, e->rms, e->n_same);
+  return g_strdup_printf ("measured on %" G_GINT64_FORMAT " prompts of %s: saved and searched differ by at most %.3g (RMS %.3g) in the log-probabilities "
+                          "of the next token; the likeliest one is the same after %" G_GINT64_FORMAT, e->n_prompts, asked (search)->name, e->largest,
+                          e->rms, e->n_same);
 }
 
 guint64

@@ -494,13 +494,15 @@ evo_journal_get_stage (EvoJournal *j, const char *node, gint64 *best, double *sc
 }
 
 gboolean
-evo_journal_add_export (EvoJournal *j, const char *node, gint64 trial, gint64 prompts, gint64 same, double largest, double rms, GError **error)
+evo_journal_add_export (EvoJournal *j, const char *node, gint64 trial, gint64 prompts, gint64 same, double largest, double rms,
+                        GError **error)
 {
   return finish (j, prepare (j, "INSERT OR REPLACE INTO exports VALUES(?,?,?,?,?,?)", "tiiidd", node, trial, prompts, same, largest, rms), error);
 }
 
 int
-evo_journal_get_export (EvoJournal *j, const char *node, gint64 trial, gint64 *prompts, gint64 *same, double *largest, double *rms, GError **error)
+evo_journal_get_export (EvoJournal *j, const char *node, gint64 trial, gint64 *prompts, gint64 *same, double *largest, double *rms,
+                        GError **error)
 {
   sqlite3_stmt *s = prepare (j, "SELECT prompts, same, largest, rms FROM exports WHERE node=? AND trial=?", "ti", node, trial);
   int rc = fetch (j, s, error);

@@ -60,8 +60,10 @@ int evo_journal_get_validation (EvoJournal *j, const char *node, gint64 generati
 gboolean evo_journal_add_stage (EvoJournal *j, const char *node, gint64 best, double score, const char *path, GError **error);
 int evo_journal_get_stage (EvoJournal *j, const char *node, gint64 *best, double *score, char **path, GError **error);
 /* get: 0 also where what is stored is of another trial. */
-gboolean evo_journal_add_export (EvoJournal *j, const char *node, gint64 trial, gint64 prompts, gint64 same, double largest, double rms, GError **error);
-int evo_journal_get_export (EvoJournal *j, const char *node, gint64 trial, gint64 *prompts, gint64 *same, double *largest, double *rms, GError **error);
+gboolean evo_journal_add_export (EvoJournal *j, const char *node, gint64 trial, gint64 prompts, gint64 same, double largest, double rms,
+                                 GError **error);
+int evo_journal_get_export (EvoJournal *j, const char *node, gint64 trial, gint64 *prompts, gint64 *same, double *largest, double *rms,
+                            GError **error);
 /* One transaction. get: 0 also where what is stored has another identity. */
 gboolean evo_journal_add_exam (EvoJournal *j, const char *node, const char *identity, const EvoEvaluation *e, const EvoAnswers *answers,
                                GError **error);

@@ -173,6 +173,31 @@ test_other_architecture (void)
            "the pass; leave scale out");
 }
 
+/* Models that can be run must be run alike: the numbers of config.json, though all shapes agree. */
+static void
+test_computed_alike (void)
+{
+  static const struct { const char *member, *said; } cases[] = {
+    { "\"rms_norm_eps\": 1e-5", "rms_norm_eps of b is 1e-05, of a 1e-06" },
+    { "\"rms_norm_eps\": 1e-6, \"rope_theta\": 1000000", "rope_theta of b is 1000000, of a 10000" },
+    { "\"rms_norm_eps\": 1e-6, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}", "rope_scaling of b is linear, of a none" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_auto (GStrv) parts_of = g_strsplit (config, "\"rms_norm_eps\": 1e-6", 2);
+    g_autofree char *other = g_strjoinv (cases[i].member, parts_of), *said = NULL;
+
+    make ("a", plain, 100);
+    make ("b", (Kind){ LAYERS, WIDTH, ROWS, EVO_DTYPE_F32, TRUE, FALSE, other }, 300);
+    said = g_strconcat ("p.json:1: /nodes/p: hop 3: ", cases[i].said, "; the layers of a path must be computed alike", NULL);
+    made_refused (PATH ("'path': ['a:0-2', 'b:0']"), EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, said);
+    made_refused (PATH ("'path': {'evolve': 'path'}") ", 'cost': {'use': 'evaluator.cost', 'in': ['p']}, 'best': {'use': 'optimizer.random', 'minimize': "
+                  "['cost'], 'trials': 2}", EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, said);
+    g_auto (Made) m = { NULL };
+    made_open_good (&m, PATH ("'path': ['a:0-2']")); /* b is not visited */
+  }
+}
+
 /* ------------------------------------------------------------------ bytes */
 
 /* All layers of a model in their order are that model, for every type of numbers. */
@@ -529,6 +554,7 @@ main (int argc, char **argv)
   made_begin ();
   g_test_add_func ("/path/refused", test_refused);
   g_test_add_func ("/path/other-architecture", test_other_architecture);
+  g_test_add_func ("/path/computed-alike", test_computed_alike);
   g_test_add_func ("/path/identity", test_identity);
   g_test_add_func ("/path/layers", test_layers);
   g_test_add_func ("/path/dtypes", test_dtypes);

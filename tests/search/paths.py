@@ -104,6 +104,89 @@ def costs(folder):
         evo.check(f"cost of a model: {of}", result.returncode == 0 and json.loads(result.stdout)["score"] == want, f"{want}\n{result.stdout}{result.stderr}")
 
 
+FIXED = {"use": "merge.layer-path", "in": ["ja", "math"], "path": ["ja:0-5", "math:3-5", "ja:5"], "scale": [1, 1, .9, 1.1, 1, 1, 1.2, -.8, 1, 1]}
+
+
+def answers(model):
+    return [json.loads(evo.run("generate", model, prompt, "--max-tokens", 12, "--json").stdout)["answer"] for prompt in ("1 + 1 =", "花子さんは")]
+
+
+def same_answers(what, one, other, tolerance):
+    one, other = answers(one), answers(other)
+    evo.check(f"{what}: the same greedy answers", [a["ids"] for a in one] == [a["ids"] for a in other], f"{one}\n{other}")
+    far = max(abs(x - y) for a, b in zip(one, other) for x, y in zip(a["logprobs"], b["logprobs"]))
+    evo.check(f"{what}: log-probabilities differ by {far:.2g} at most", far < tolerance, far)
+
+
+def perplexity(folder, model):
+    (folder / "text.txt").write_text("太郎さんは3個のりんごを持っています。\n")
+    result = evo.run("eval", model, "-u", "evaluator.perplexity", f"data={folder / 'text.txt'}", "format=text", "--json")
+    return json.loads(result.stdout)["score"] if result.returncode == 0 else result.stderr
+
+
+def compact(folder):
+    """The compact form of a fixed path: smaller, run as it is, the same model as the plain one but for what folding in f32 rounds."""
+    made = {}
+    for layout in ("plain", "shared"):
+        file = evo.write(folder, f"{layout}.json", evo.pipeline({**evo.sources(), "fixed": FIXED},
+                                                                save={"fixed": {"path": "x", "dtype": "f32", "layout": layout}}))
+        result = evo.run("merge", file, folder / layout, "--json")
+        if not evo.check(f"{layout}: is written", result.returncode == 0, result.stderr):
+            return
+        made[layout] = json.loads(result.stdout)
+        held = 8 + int.from_bytes((folder / layout / "model.safetensors").read_bytes()[:8], "little") + made[layout]["bytes"]
+        evo.check(f"{layout}: is as large as was said", held == (folder / layout / "model.safetensors").stat().st_size, made[layout])
+        result = evo.run("merge", folder / layout / "evopipe.json", folder / f"{layout}-again")
+        evo.check(f"{layout}: made again, byte for byte", evo.digest(folder / f"{layout}-again") == evo.digest(folder / layout), result.stderr)
+    evo.check("shared: two tensors more, a layer of nine fewer", made["shared"]["tensors"] == made["plain"]["tensors"] + 2 - 9, made)
+    config = json.loads((folder / "shared/config.json").read_text())
+    evo.check("shared: layers and hops", (config["num_hidden_layers"], config["num_hops"], config["input_scaling"]) == (9, 10, "stream"), config)
+    # f32 rounds every folded weight by 2^-24; the norm's epsilon, 1e-5, is not scaled along with the state (fold.c): 2.4e-6 was seen
+    same_answers("shared and plain", folder / "shared", folder / "plain", 1e-4)
+    one, other = perplexity(folder, folder / "shared"), perplexity(folder, folder / "plain")
+    evo.check("shared and plain: the same perplexity", isinstance(one, float) and abs(one - other) < 1e-4 * other, f"{one} {other}")
+    file = evo.write(folder, "no-path.json", evo.pipeline({**evo.sources(), "mix": {"use": "merge.linear", "in": ["ja", "math"]}},
+                                                          save={"mix": {"path": "x", "layout": "shared"}}))
+    result = evo.run("check", file)
+    said = '"shared" is for a merge.layer-path, or a search of one; "mix" is none'
+    evo.check("shared: of no path", result.returncode == 2 and said in result.stderr, result.stderr)
+
+
+def exports(folder):
+    """A path that was found is compared with what was saved of it; in its compact form it is what was searched."""
+    far = {}
+    for layout, dtype in (("plain", "bf16"), ("plain", "f32"), ("shared", "bf16")):
+        name = f"export-{layout}-{dtype}"
+        content = pipeline(KINDS["indicator"], 16, search={"sample": {"items": 10, "per": "generation"}, "validate": "valid"},
+                           valid=evo.exact_match(["stack"], skip=100, limit=40))
+        content["save"] = {"dfs": {"path": "found", "layout": layout, "dtype": dtype}}
+        file, out = evo.write(folder, f"{name}.json", content), folder / name
+        result = evo.run("run", file, "--out", out)
+        if not evo.check(f"{name}: runs", result.returncode == 0, result.stderr):
+            continue
+        found = json.loads((out / "scores.json").read_text())["searches"]["dfs"]["export"]
+        far[layout, dtype] = found["largest"]
+        evo.check(f"{name}: 32 prompts, differences", found["prompts"] == 32 and 0 <= found["rms"] <= found["largest"] < 1 and found["same_token"] > 20, found)
+        line = (f"measured on 32 prompts of valid: saved and searched differ by at most {found['largest']:.3g} (RMS {found['rms']:.3g}) in the "
+                f"log-probabilities of the next token; the likeliest one is the same after {found['same_token']}")
+        evo.check(f"{name}: is told", f"dfs: {line}\n" in result.stdout + result.stderr, result.stdout + result.stderr)
+        card, scores = (out / "found/README.md").read_text(), (out / "scores.json").read_text()
+        evo.check(f"{name}: stands in the card", f"## Export\n\nM{line[1:]}.\n" in card, card)
+        (out / "found/README.md").unlink()
+        result = evo.run("run", file, "--out", out, "--resume")
+        evo.check(f"{name}: resumed, the same card and scores", result.returncode == 0 and (out / "found/README.md").read_text() == card and
+                  (out / "scores.json").read_text() == scores, result.stderr)
+        result = evo.run("merge", out / "dfs.best.json", folder / f"{name}-again")
+        evo.check(f"{name}: made again, byte for byte", result.returncode == 0 and evo.digest(folder / f"{name}-again") == evo.digest(out / "found"),
+                  result.stderr)
+    # bf16 rounds the folded weights (2^-9 of each), f32 hardly; the compact form has the weights and scales that were searched
+    evo.check("rounding and folding show", far.get(("shared", "bf16")) == 0 < far[("plain", "f32")] < far[("plain", "bf16")], far)
+    costs_only = pipeline(KINDS["slots"], 8, objective={"minimize": ["hops"]}, hops={"use": "evaluator.cost", "in": ["stack"]})
+    del costs_only["nodes"]["solved"]
+    result = evo.run("run", evo.write(folder, "no-prompts.json", costs_only), "--out", folder / "no-prompts")
+    evo.check("a search without prompts compares nothing", result.returncode == 0 and "measured on" not in result.stdout + result.stderr, result.stderr)
+
+
 def refusals(folder):
     for name, stack, more, said in (
             ("another encoding", {"path": {"evolve": "path", "encoding": "tree"}}, {}, '"tree" is none of'),
@@ -120,6 +203,6 @@ def refusals(folder):
 
 
 with evo.folder() as name:
-    for part in (every_kind, same_search, samples, costs, refusals):
+    for part in (every_kind, same_search, samples, costs, compact, exports, refusals):
         part(pathlib.Path(name))
 evo.finish()

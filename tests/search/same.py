@@ -76,7 +76,33 @@ def same_searches(folder):
     evo.check("another seed gives another search", result.returncode == 0 and journal(folder / "other")[0] != want[1][0], result.stderr)
 
 
+def same_paths(folder):
+    """A path search whose candidates start from hidden states that earlier ones left: which ones a worker has seen changes nothing."""
+    evo.write(folder, "text.jsonl", "".join(json.dumps({"text": json.loads(line)["question"]}, ensure_ascii=False) + "\n"
+                                            for line in (evo.EXAMPLES / "ja-evolve.jsonl").read_text().splitlines()[:48]))
+    text = {"use": "evaluator.perplexity", "in": ["stack"], "data": "text.jsonl"}
+    nodes = {**evo.sources(), "stack": {"use": "merge.layer-path", "in": ["ja", "math"], "repeats": 2, "max_hops": 24, "scale": 0.9,
+                                        "path": {"evolve": "path"}},
+             "train": {**text, "limit": 32}, "valid": {**text, "skip": 32},
+             "dfs": {"use": "optimizer.cma-es", "minimize": ["train"], "trials": 48, "population": 12, "sample": {"items": 16, "per": "generation"},
+                     "validate": "valid"}}
+    del nodes["base"]
+    file = evo.write(folder, "paths.json", evo.pipeline(nodes, save={"dfs": "dfs"}))
+    want = None
+    for jobs, threads in ((1, 1), (1, 2), (1, 4), (2, 1), (4, 1), (2, 2)):
+        out = folder / f"paths-j{jobs}t{threads}"
+        result = evo.run("run", file, "--out", out, "--jobs", jobs, "--threads", threads)
+        evo.check(f"path, {jobs} jobs of {threads} threads: runs", result.returncode == 0, result.stderr)
+        got = (evo.digest(out / "dfs"), journal(out), (out / "dfs/README.md").read_text(), json.loads((out / "scores.json").read_text()))
+        if want is None:
+            evo.check("path: some texts start from what an earlier path left", "were not computed" in result.stderr + result.stdout, result.stderr)
+        want = want or got
+        for what, a, b in zip(("model", "trials, genes and scores", "card", "scores.json"), got, want):
+            evo.check(f"path, {jobs} jobs of {threads} threads: the same {what}", a == b)
+
+
 with evo.folder() as name:
     same_merges(pathlib.Path(name))
     same_searches(pathlib.Path(name))
+    same_paths(pathlib.Path(name))
 evo.finish()

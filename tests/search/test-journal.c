@@ -336,6 +336,32 @@ test_forget (Fixture *f, gconstpointer data)
   }
 }
 
+/* ------------------------------------------------------------------ exports */
+
+/* What was measured of a saved path is of one trial's model in one place: another trial, or a model saved again, is measured anew. */
+static void
+test_exports (Fixture *f, gconstpointer data)
+{
+  const char *none[] = { NULL };
+  g_autoptr (GError) error = NULL;
+  gint64 prompts = 0, same = 0;
+  double largest = 0, rms = 0;
+
+  g_assert_true (evo_journal_add_stage (f->j, "dfs", 7, 0.5, "somewhere", &error));
+  g_assert_cmpint (evo_journal_get_export (f->j, "dfs", 7, &prompts, &same, &largest, &rms, &error), ==, 0);
+  g_assert_true (evo_journal_add_export (f->j, "dfs", 7, 32, 31, INFINITY, 0.125, &error));
+  g_assert_cmpint (evo_journal_get_export (f->j, "dfs", 8, &prompts, &same, &largest, &rms, &error), ==, 0);
+  g_assert_cmpint (evo_journal_get_export (f->j, "dfs", 7, &prompts, &same, &largest, &rms, &error), ==, 1);
+  g_assert_true (prompts == 32 && same == 31 && isinf (largest) && rms == 0.125);
+  g_assert_true (evo_journal_add_stage (f->j, "dfs", 7, 0.5, "elsewhere", &error));
+  g_assert_cmpint (evo_journal_get_export (f->j, "dfs", 7, &prompts, &same, &largest, &rms, &error), ==, 0);
+  g_assert_true (evo_journal_add_export (f->j, "dfs", 7, 32, 31, 0.5, 0.125, &error));
+  g_assert_true (evo_journal_forget (f->j, "ps", (const char *[]){ "dfs", NULL }, &error)); /* a search that read another's model */
+  g_assert_cmpint (evo_journal_get_export (f->j, "dfs", 7, &prompts, &same, &largest, &rms, &error), ==, 0);
+  g_assert_true (evo_journal_forget (f->j, "ps", none, &error));
+  g_assert_no_error (error);
+}
+
 /* ------------------------------------------------------------------ exams */
 
 static int
@@ -466,6 +492,7 @@ main (int argc, char **argv)
   ADD ("validations", test_validations);
   ADD ("stages", test_stages);
   ADD ("forget", test_forget);
+  ADD ("exports", test_exports);
   ADD ("exams", test_exams);
   ADD ("meta", test_meta);
   ADD ("opening", test_opening);

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/graph/merge/prepared.h"
+#include "core/graph/vocab/vocab.h"
 
 static void
 unref_any (gpointer store)
@@ -111,6 +112,27 @@ check_all_shaped (const EvoModels *m, const EvoNode *node, guint e, const EvoPar
                         "must have the same names", where, p->name, evo_store_get_path (store), node->in[e].from->name, example);
 }
 
+/* A file goes by the rows of its model: they must be those of the result, from the first on. */
+static gboolean
+check_rows (const EvoNode *node, guint e, const EvoParam *p, const EvoStore *store, const EvoLayout *l, guint i, const EvoShape *ours, GError **error)
+{
+  const EvoGather *g = l->gather;
+  g_autofree char *where = NULL;
+  gboolean same;
+
+  if (g == NULL || !evo_vocab_covers (node, &l->tensors[i], ours))
+    return TRUE;
+  same = g->own[e] != NULL && g->n_rows == g->n_tokens;
+  for (gint64 r = 0; same && r < g->n_tokens; r++)
+    same = g->own[e][r] == r && !g->rest[r].force;
+  if (same)
+    return TRUE;
+  where = evo_json_where (node->in[e].where);
+  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: the %s file %s has \"%s\" by the tokens of %s, and \"tokenizer\" asks for "
+                        "other rows; give %s that tokenizer first, and make the file of it", where, p->name, evo_store_get_path (store),
+                        ours->name, node->in[e].from->name, node->in[e].from->name);
+}
+
 static EvoStore *
 open_one (const EvoModels *m, const EvoNode *node, guint e, const EvoParam *p, const char *path, GError **error)
 {
@@ -125,10 +147,13 @@ open_one (const EvoModels *m, const EvoNode *node, guint e, const EvoParam *p, c
   }
   if (((const EvoMergeOp *) node->plugin->op)->aux_shape != NULL)
     return check_all_shaped (m, node, e, p, store, error) ? g_steal_pointer (&store) : NULL;
-  for (guint i = 0; i < l->n; i++)
+  for (guint i = 0; i < l->n; i++) {
+    const EvoShape *ours = &in->tensors[l->tensors[i].from[e]].shape;
+
     if (evo_dtype_is_float (l->tensors[i].shape.dtype) &&
-        !check_tensor (&node->in[e], p, store, &in->tensors[l->tensors[i].from[e]].shape, error))
+        (!check_tensor (&node->in[e], p, store, ours, error) || !check_rows (node, e, p, store, l, i, ours, error)))
       return NULL;
+  }
   return g_steal_pointer (&store);
 }
 
