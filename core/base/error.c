@@ -48,11 +48,16 @@ gboolean
 evo_set_error (GError **error, GQuark domain, gint code, const char *format, ...)
 {
   va_list args;
+  GError *e;
 
   if (error == NULL)
     return FALSE;
   va_start (args, format);
-  g_propagate_error (error, g_error_new_valist (domain, code, format, args));
+  e = g_error_new_valist (domain, code, format, args);
   va_end (args);
+  for (char *at = e->message; *at != '\0'; at++) /* a message is one line, and names in files may hold anything */
+    if (g_ascii_iscntrl (*at))
+      *at = '?';
+  g_propagate_error (error, e);
   return FALSE;
 }

@@ -26,6 +26,18 @@ evo_blas_core (void)
   return openblas_get_corename ();
 }
 
+/* LAPACK is not to be asked about an infinity: OpenBLAS's dgesdd may then never return. What it says of a NaN in argument 4 is said here. */
+enum { NOT_FINITE = -4 };
+static int
+all_finite (const double *a, size_t n)
+{
+  double zero = 0;
+
+  for (size_t i = 0; i < n; i++)
+    zero += 0 * a[i];
+  return zero == 0;
+}
+
 /* ------------------------------------------------------------------ eigenvectors */
 
 /* dsyevd's least for job V: 1 + 6n + 2n^2 doubles, 3 + 5n integers. */
@@ -52,6 +64,8 @@ evo_ref_eigh (double *a, double *w, size_t n, void *work)
     return 0;
   if (n > MOST)
     return -1;
+  if (!all_finite (a, n * n))
+    return NOT_FINITE;
   openblas_set_num_threads (1);
   dsyevd_ ("V", "L", &size, a, &size, w, work, &lwork, (int *) ((double *) work + lwork), &liwork, &info, 1, 1);
   return info;
@@ -85,6 +99,8 @@ evo_ref_svd (double *a, size_t m, size_t n, double *u, double *s, double *vt, vo
     return 0;
   if (r > MOST)
     return -1;
+  if (!all_finite (a, m * n))
+    return NOT_FINITE;
   openblas_set_num_threads (1);
   dgesdd_ ("S", &rows, &cols, a, &rows, s, vt, &rows, u, &r, work, &lwork, (int *) ((double *) work + lwork), &info, 1);
   return info;

@@ -94,6 +94,29 @@ run_divergence (const EvoKernels *k, Call *c)
   c->sum = k->divergence (c->a, c->b, 1e-8, c->n, work);
 }
 
+static void
+keep_ranked (const EvoKernels *k, Call *c, double low, double step, int divide)
+{
+  g_autofree guint64 *work = g_new (guint64, 4 * c->n + 1);
+  g_autofree float *u = g_new (float, c->n + 1);
+
+  evo_kernels_ref.uniform (u, 6, c->first, c->n);
+  k->keep_ranked (c->y, c->a, u, low, step / (double) MAX (c->n, 1), divide, c->n, work);
+}
+
+static void run_keep_ranked (const EvoKernels *k, Call *c) { keep_ranked (k, c, 0.35, 0.3, FALSE); }
+static void run_keep_ranked_wide (const EvoKernels *k, Call *c) { keep_ranked (k, c, 0, 1, FALSE); }
+static void run_keep_ranked_divided (const EvoKernels *k, Call *c) { keep_ranked (k, c, 0.35, 0.3, TRUE); }
+
+static void
+run_deviation (const EvoKernels *k, Call *c)
+{
+  const float *x[] = { c->a, c->b, c->c };
+
+  k->deviation (c->y, x, 3, c->n);
+  k->deviation (c->z, x, 1, c->n);
+}
+
 static const Slot slots[] = {
   { "zero", run_zero }, { "copy", run_copy }, { "scale", run_scale }, { "axpy", run_axpy }, { "axpy y += a y", run_axpy_self },
   { "axpy_diff", run_axpy_diff }, { "add", run_add }, { "sub", run_sub }, { "sub in place", run_sub_self }, { "mul", run_mul },
@@ -103,7 +126,8 @@ static const Slot slots[] = {
   { "keep_random between two", run_keep_exact }, { "elect", run_elect }, { "elect with votes", run_elect_voted }, { "elect without share", run_elect_alone }, { "sum", run_sum },
   { "sum_abs", run_sum_abs }, { "dot", run_dot }, { "dot_diff", run_dot_diff }, { "f32_from_bf16", run_from_bf16 },
   { "f32_from_f16", run_from_f16 }, { "bf16_from_f32", run_to_bf16 }, { "f16_from_f32", run_to_f16 }, { "all_finite", run_all_finite },
-  { "divergence", run_divergence }
+  { "divergence", run_divergence }, { "keep_ranked", run_keep_ranked }, { "keep_ranked from 0 to 1", run_keep_ranked_wide },
+  { "keep_ranked divided", run_keep_ranked_divided }, { "deviation", run_deviation }
 };
 
 /* n elements that begin `offset` elements into a piece of memory which ends with them */
@@ -263,6 +287,48 @@ test_mask_edge (void)
       k->keep_random (y, ones, 8, 0, nextafter ((double) u[i], 1), 1, N);
       g_assert_cmpfloat (y[i], ==, 1);
     }
+}
+
+/* y [n] by the definition, every rank counted */
+static void
+rank_and_keep (double *y, const float *x, const float *u, double low, double step, gboolean divide, gsize n)
+{
+  for (gsize i = 0; i < n; i++) {
+    gsize rank = 0;
+
+    for (gsize j = 0; j < n; j++)
+      rank += fabsf (x[j]) < fabsf (x[i]) || (j > i && fabsf (x[j]) == fabsf (x[i]));
+    const double p = low + (double) rank * step;
+
+    y[i] = (double) u[i] >= p ? 0 : divide ? (double) (float) ((double) x[i] / p) : (double) x[i];
+  }
+}
+
+/* Numbers that differ, that are few (many of a rank of its own each), that lie near one another, and zeros: exactly what the definition keeps. */
+static void
+test_ranked (void)
+{
+  enum { N = 1500 };
+  float x[N], u[N], y[N];
+  double wanted[N];
+  g_autofree float *random = test_numbers (N, 5, FALSE);
+  g_autofree guint64 *work = g_new (guint64, 4 * N);
+
+  for (guint kind = 0; kind < 4; kind++)
+    for (gsize n = 1; n <= N; n = 3 * n + 1)
+      for (guint t = 0; t == 0 || test_table (t - 1) != NULL; t++) {
+        const EvoKernels *k = t == 0 ? &evo_kernels_ref : test_table (t - 1);
+
+        for (gsize i = 0; i < n; i++)
+          x[i] = kind == 0 ? random[i] : kind == 1 ? rintf (3 * random[i]) : kind == 2 ? 1 + random[i] * 0x1p-10f : MAX (random[i], 0);
+        k->uniform (u, kind, 0, n);
+        for (gboolean divide = FALSE; divide <= TRUE; divide++) {
+          k->keep_ranked (y, x, u, 0.25, 0.5 / (double) n, divide, n, work);
+          rank_and_keep (wanted, x, u, 0.25, 0.5 / (double) n, divide, n);
+          for (gsize i = 0; i < n; i++)
+            g_assert_cmpfloat ((double) y[i], ==, wanted[i]);
+        }
+      }
 }
 
 /* The value of a half from its definition: sign, 5 bits of exponent, 10 of mantissa. */
@@ -459,6 +525,7 @@ test_add_merge (void)
   g_test_add_func ("/kernels/philox-known-answer", test_philox);
   g_test_add_func ("/kernels/uniform-moments", test_uniform_moments);
   g_test_add_func ("/kernels/masks", test_masks);
+  g_test_add_func ("/kernels/ranked", test_ranked);
   g_test_add_func ("/kernels/mask-edge", test_mask_edge);
   g_test_add_func ("/kernels/all-16-bit-numbers", test_all_16_bit);
   g_test_add_func ("/kernels/rounding", test_rounding);
