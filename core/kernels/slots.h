@@ -14,7 +14,7 @@
   X (keep_random) X (elect) X (sum) X (sum_abs) X (dot) X (dot_diff) X (f32_from_bf16) X (f32_from_f16) X (bf16_from_f32) \
   X (f16_from_f32) X (all_finite) X (histogram) X (packed_bytes) X (pack) X (matmul) X (matmul_scratch) X (rms_norm) X (silu_mul) \
   X (rope) X (attend) X (argmax) X (log_sum_exp) X (attend_many) X (attend_scratch) X (divergence) X (keep_ranked) \
-  X (deviation)
+  X (deviation) X (bf16_all_finite)
 #define EVO_SLOTS(X) EVO_ISA_SLOTS (X) X (eigh) X (eigh_work) X (svd) X (svd_work) X (gemm)
 
 #ifndef EVO_ISA

@@ -11,7 +11,7 @@
 #endif
 #define AT(S, member, n) _Static_assert (offsetof (S, member) == (n), "offset of " #S "." #member)
 
-SIZE (EvoKernels, 376);
+SIZE (EvoKernels, 384);
 AT (EvoKernels, size, 0); AT (EvoKernels, isa, 8); AT (EvoKernels, zero, 16); AT (EvoKernels, copy, 24); AT (EvoKernels, scale, 32);
 AT (EvoKernels, axpy, 40); AT (EvoKernels, axpy_diff, 48); AT (EvoKernels, add, 56); AT (EvoKernels, sub, 64); AT (EvoKernels, mul, 72);
 AT (EvoKernels, div, 80); AT (EvoKernels, mix, 88); AT (EvoKernels, abs, 96); AT (EvoKernels, keep_top, 104);
@@ -24,7 +24,7 @@ AT (EvoKernels, rope, 264); AT (EvoKernels, attend, 272); AT (EvoKernels, argmax
 AT (EvoKernels, attend_many, 296); AT (EvoKernels, attend_scratch, 304);
 AT (EvoKernels, eigh, 312); AT (EvoKernels, eigh_work, 320); AT (EvoKernels, svd, 328); AT (EvoKernels, svd_work, 336);
 AT (EvoKernels, gemm, 344); AT (EvoKernels, divergence, 352); AT (EvoKernels, keep_ranked, 360);
-AT (EvoKernels, deviation, 368);
+AT (EvoKernels, deviation, 368); AT (EvoKernels, bf16_all_finite, 376);
 
 SIZE (EvoStrings, 16);
 AT (EvoStrings, items, 0); AT (EvoStrings, n, 8);

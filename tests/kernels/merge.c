@@ -84,6 +84,18 @@ static void run_from_bf16 (const EvoKernels *k, Call *c) { k->f32_from_bf16 (c->
 static void run_from_f16 (const EvoKernels *k, Call *c) { k->f32_from_f16 (c->y, c->g, c->n); }
 static void run_to_bf16 (const EvoKernels *k, Call *c) { k->bf16_from_f32 (c->h, c->a, c->n); }
 static void run_to_f16 (const EvoKernels *k, Call *c) { k->f16_from_f32 (c->h, c->a, c->n); }
+static void run_bf16_all_finite (const EvoKernels *k, Call *c)
+{
+  guint16 *odd = (guint16 *) c->y;
+  const gsize n = 2 * c->n;
+
+  k->bf16_from_f32 (odd, c->a, c->n);
+  k->bf16_from_f32 (odd + c->n, c->a, c->n);
+  c->sum = k->bf16_all_finite (odd, n);
+  if (n > 0)
+    odd[n / 2] = 0xff80; /* minus infinity, wherever it lies */
+  c->sum += 2 * k->bf16_all_finite (odd, n);
+}
 static void run_all_finite (const EvoKernels *k, Call *c) { c->sum = k->all_finite (c->a, c->n) + 2 * k->all_finite (c->y, c->n); }
 
 static void
@@ -126,6 +138,7 @@ static const Slot slots[] = {
   { "keep_random between two", run_keep_exact }, { "elect", run_elect }, { "elect with votes", run_elect_voted }, { "elect without share", run_elect_alone }, { "sum", run_sum },
   { "sum_abs", run_sum_abs }, { "dot", run_dot }, { "dot_diff", run_dot_diff }, { "f32_from_bf16", run_from_bf16 },
   { "f32_from_f16", run_from_f16 }, { "bf16_from_f32", run_to_bf16 }, { "f16_from_f32", run_to_f16 }, { "all_finite", run_all_finite },
+  { "bf16_all_finite", run_bf16_all_finite },
   { "divergence", run_divergence }, { "keep_ranked", run_keep_ranked }, { "keep_ranked from 0 to 1", run_keep_ranked_wide },
   { "keep_ranked divided", run_keep_ranked_divided }, { "deviation", run_deviation }
 };

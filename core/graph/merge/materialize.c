@@ -11,29 +11,8 @@ typedef struct {
   EvoPrepared *p;
   EvoDtype dtype;
   EvoSink sink; gpointer data;
-  gsize slice;
+  gsize slice, block;  /* block: of a slice, what is computed and rounded at once */
 } Work;
-
-/* Whether every bf16 is finite: its exponent is not all ones. Four at a time: a lane of `rest` is 0 where the exponent is, and then
- * borrowing 1 from it sets its upper bit, which is never set otherwise (Mycroft's test for a zero byte). */
-static gboolean
-bf16_is_finite (const guint16 *x, gsize n)
-{
-  const guint64 exponent = 0x7f807f807f807f80, ones = 0x0001000100010001, upper = 0x8000800080008000;
-  guint64 bad = 0;
-  gsize i = 0;
-
-  for (; i + 4 <= n; i += 4) {
-    guint64 four, rest;
-
-    memcpy (&four, x + i, sizeof four);
-    rest = (four & exponent) ^ exponent;
-    bad |= (rest - ones) & ~rest & upper;
-  }
-  for (; i < n; i++)
-    bad |= (x[i] & 0x7f80) == 0x7f80;
-  return bad == 0;
-}
 
 /* Finite numbers that the dtype cannot hold became infinite, or NaN, in rounding. scratch [n] */
 static gboolean
@@ -43,28 +22,55 @@ check_range (const EvoKernels *k, EvoDtype dtype, gconstpointer bytes, float *sc
     return TRUE;
   if (dtype != EVO_DTYPE_BF16)
     evo_dtype_to_f32 (k, scratch, dtype, bytes, n);
-  if (dtype == EVO_DTYPE_BF16 ? bf16_is_finite (bytes, n) : k->all_finite (scratch, n))
+  if (dtype == EVO_DTYPE_BF16 ? k->bf16_all_finite (bytes, n) : k->all_finite (scratch, n))
     return TRUE;
   return evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "a value is beyond the range of %s; use %s", evo_dtype_name (dtype),
                         dtype == EVO_DTYPE_BF16 ? "f32" : "bf16 or f32");
 }
 
-/* x [n], bytes [n] of the dtype: room for this slice */
+/* Elements that go through all steps while they are in the caches nearest to the core. */
+enum { BLOCK = 8192 };
+
+/* Whether any part of it can be read by itself: it and all it is made of goes element by element. */
 static gboolean
-round_slice (Work *w, guint thread, gint64 first, gsize n, float *x, gpointer bytes, GError **error)
+goes_by_element (const EvoPrepared *p)
+{
+  if (p->view != NULL || (p->op != NULL && (p->op->access != EVO_BY_ELEMENT || p->scope == EVO_OVER_ROW || p->scope == EVO_OVER_COLUMN)))
+    return FALSE;
+  for (guint e = 0; p->in != NULL && e <= p->n_in; e++)
+    if (p->in[e] != NULL && !goes_by_element (p->in[e]))
+      return FALSE;
+  return TRUE;
+}
+
+/* x [n], bytes [n] of the dtype: room for this block */
+static gboolean
+round_block (Work *w, guint thread, gint64 first, gsize n, float *x, gpointer bytes, GError **error)
 {
   EvoPrepared *p = w->p;
 
   for (gsize at = 0; at < n; at += EVO_SLICE)
     if (!evo_prepared_read (p, thread, first + (gint64) at, MIN (n - at, (gsize) EVO_SLICE), x + at, error))
       return FALSE;
-  if (!p->allow_nonfinite && !p->c->k->all_finite (x, n))
+  evo_dtype_from_f32 (p->c->k, bytes, w->dtype, x, n);
+  if (p->allow_nonfinite || (w->dtype == EVO_DTYPE_BF16 && p->c->k->bf16_all_finite (bytes, n))) /* then x is finite too */
+    return TRUE;
+  if (!p->c->k->all_finite (x, n))
     return evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "the result is not finite though the inputs are; the parameters "
                           "are too large");
-  evo_dtype_from_f32 (p->c->k, bytes, w->dtype, x, n);
-  if (!p->allow_nonfinite && !check_range (p->c->k, w->dtype, bytes, x, n, error))
-    return FALSE;
-  return w->sink (w->data, (guint64) first * evo_dtype_size (w->dtype), bytes, n * evo_dtype_size (w->dtype), error);
+  return check_range (p->c->k, w->dtype, bytes, x, n, error);
+}
+
+/* bytes [n] of the dtype, x [n or a block]: room for this slice */
+static gboolean
+round_slice (Work *w, guint thread, gint64 first, gsize n, float *x, gpointer bytes, GError **error)
+{
+  const gsize size = evo_dtype_size (w->dtype);
+
+  for (gsize at = 0; at < n; at += w->block)
+    if (!round_block (w, thread, first + (gint64) at, MIN (w->block, n - at), x, (char *) bytes + at * size, error))
+      return FALSE;
+  return w->sink (w->data, (guint64) first * size, bytes, n * size, error);
 }
 
 static gboolean
@@ -75,7 +81,7 @@ float_slice (gpointer data, gint64 item, guint thread, GError **error)
   EvoScratchMark mark = evo_scratch_mark (scratch);
   gint64 first = item * (gint64) w->slice;
   gsize n = MIN (w->slice, (gsize) (w->p->tensor.n - first));
-  float *x = evo_scratch_take (scratch, n * sizeof *x);
+  float *x = evo_scratch_take (scratch, MIN (n, w->block) * sizeof *x);
   gpointer bytes = evo_scratch_take (scratch, n * evo_dtype_size (w->dtype));
   gboolean good = evo_cancel_check (error) && round_slice (w, thread, first, n, x, bytes, error);
 
@@ -86,8 +92,9 @@ float_slice (gpointer data, gint64 item, guint thread, GError **error)
 static gboolean
 materialize_float (EvoMergeContext *c, EvoPrepared *p, EvoDtype dtype, EvoSink sink, gpointer data, GError **error)
 {
-  Work w = { p, dtype, sink, data, p->op != NULL && p->op->access == EVO_BY_TENSOR ? EVO_SLICE : p->slice };
+  Work w = { p, dtype, sink, data, p->op != NULL && p->op->access == EVO_BY_TENSOR ? EVO_SLICE : p->slice, 0 };
 
+  w.block = goes_by_element (p) ? BLOCK : w.slice;
   return evo_pool_run (c->pool, (p->tensor.n + (gint64) w.slice - 1) / (gint64) w.slice, float_slice, &w, error);
 }
 

@@ -24,6 +24,14 @@ read_long (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GErr
   return TRUE;
 }
 
+/* As stored, where half the bytes tell it. */
+static gboolean
+is_finite_bf16 (const EvoKernels *k, const EvoStore *store, guint stored, gint64 first, gsize n)
+{
+  return evo_store_get_tensor (store, stored)->dtype == EVO_DTYPE_BF16 &&
+         k->bf16_all_finite ((const guint16 *) evo_store_peek (store, stored) + first, n);
+}
+
 /* An operator may drop a weight that is no number, by chance or rank: so every source is looked at where it is read. */
 static gboolean
 read_stored (const EvoPrepared *p, const EvoStore *store, guint stored, gint64 first, gsize n, float *out, GError **error)
@@ -32,7 +40,7 @@ read_stored (const EvoPrepared *p, const EvoStore *store, guint stored, gint64 f
 
   if (!evo_store_read (store, p->c->k, stored, first, n, out, error))
     return FALSE;
-  if (p->c->k->all_finite (out, n) || (p->op == NULL && p->allow_nonfinite)) /* files of the TENSORS parameter are an operator's own */
+  if (is_finite_bf16 (p->c->k, store, stored, first, n) || p->c->k->all_finite (out, n) || (p->op == NULL && p->allow_nonfinite)) /* files of the TENSORS parameter are an operator's own */
     return TRUE;
   while (isfinite (out[i]))
     i++;

@@ -151,6 +151,17 @@ KERNEL (deviation) (float *y, const float *const *x, unsigned n_in, size_t n)
     deviation_block (y, x, n_in, at, n - at < DEVIATIONS ? n - at : DEVIATIONS);
 }
 
+/* An exponent of ones. */
+int
+KERNEL (bf16_all_finite) (const uint16_t *x, size_t n)
+{
+  uint16_t bad = 0;
+
+  for (size_t i = 0; i < n; i++)
+    bad |= (uint16_t) ((x[i] & 0x7f80) == 0x7f80);
+  return bad == 0;
+}
+
 int
 KERNEL (all_finite) (const float *x, size_t n)
 {

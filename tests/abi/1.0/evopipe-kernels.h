@@ -109,6 +109,7 @@ typedef struct {
    * smaller, or equal and later; u as made by `uniform`, p and the division in double. y may be x. work [4][n] */
   void (*keep_ranked) (float *y, const float *x, const float *u, double low, double step, int divide, size_t n, uint64_t *work);
   void (*deviation) (float *y, const float *const *x, unsigned n_in, size_t n); /* y = standard deviation of x [n_in][n], in double, over n_in */
+  int (*bf16_all_finite) (const uint16_t *x, size_t n);
 } EvoKernels;
 
 #ifdef __cplusplus
