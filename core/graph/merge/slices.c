@@ -24,12 +24,14 @@ read_long (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GErr
   return TRUE;
 }
 
-/* As stored, where half the bytes tell it. */
+/* As stored, where half the bytes tell it. FALSE, too, where a header's length put them at odd addresses. */
 static gboolean
 is_finite_bf16 (const EvoKernels *k, const EvoStore *store, guint stored, gint64 first, gsize n)
 {
-  return evo_store_get_tensor (store, stored)->dtype == EVO_DTYPE_BF16 &&
-         k->bf16_all_finite ((const guint16 *) evo_store_peek (store, stored) + first, n);
+  gconstpointer bytes = evo_store_peek (store, stored);
+
+  return evo_store_get_tensor (store, stored)->dtype == EVO_DTYPE_BF16 && GPOINTER_TO_SIZE (bytes) % sizeof (guint16) == 0 &&
+         k->bf16_all_finite ((const guint16 *) bytes + first, n);
 }
 
 /* An operator may drop a weight that is no number, by chance or rank: so every source is looked at where it is read. */
