@@ -75,7 +75,8 @@ def kill_at(seconds, file, out):
 
 
 def cards(out, names):
-    return {n: (out / n / "README.md").read_text() for n in names}
+    """A later search's card names the folder of an earlier one's model, which lies in the run directory."""
+    return {n: (out / n / "README.md").read_text().replace(str(out), "RUN") for n in names}
 
 
 def examine(what, file, names, moments, folder):
