@@ -4,25 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/base/error.h"
 #include "core/graph/lora/adapter.h"
+#include "core/graph/read/read.h"
 
 enum { MOST_RANK = 1 << 20, MOST_KEY = 1000 };
 
-static gboolean
-fail (const EvoJson *at, GError **error, const char *format, ...) G_GNUC_PRINTF (3, 4);
-
-static gboolean
-fail (const EvoJson *at, GError **error, const char *format, ...)
-{
-  g_autofree char *where = evo_json_where (at), *what = NULL;
-  va_list args;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "%s: %s", where, what);
-}
+#define BAD EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT /* what is wrong with any of it */
 
 /* ------------------------------------------------------------------ patterns */
 
@@ -40,14 +27,14 @@ check_rank (const EvoJson *v, gint64 *out, GError **error)
 {
   if (evo_json_kind (v) == EVO_JSON_NUMBER && evo_json_is_integer (v, out) && *out >= 1 && *out <= MOST_RANK)
     return TRUE;
-  return fail (v, error, "a rank is a whole number from 1 to %d", MOST_RANK);
+  return evo_fail_at (error, v, BAD, "a rank is a whole number from 1 to %d", MOST_RANK);
 }
 
 static gboolean
 check_alpha (const EvoJson *v, double *out, GError **error)
 {
   if (evo_json_kind (v) != EVO_JSON_NUMBER)
-    return fail (v, error, "an alpha is a number, not %s", evo_json_kind_name (evo_json_kind (v)));
+    return evo_fail_at (error, v, BAD, "an alpha is a number, not %s", evo_json_kind_name (evo_json_kind (v)));
   *out = evo_json_number (v);
   return TRUE;
 }
@@ -65,10 +52,10 @@ read_pattern (const EvoJson *v, gboolean is_rank, GArray *out, GError **error)
   if (is_rank)
     p.value = (double) rank;
   if (strlen (evo_json_key (v)) > MOST_KEY)
-    return fail (v, error, "a pattern of more than %d bytes is not read", MOST_KEY);
+    return evo_fail_at (error, v, BAD, "a pattern of more than %d bytes is not read", MOST_KEY);
   p.regex = g_regex_new (text, 0, 0, &why);
   if (p.regex == NULL)
-    return fail (v, error, "is no regular expression: %s", why->message);
+    return evo_fail_at (error, v, BAD, "is no regular expression: %s", why->message);
   p.key = g_strdup (evo_json_key (v));
   g_array_append_val (out, p);
   return TRUE;
@@ -82,7 +69,7 @@ read_patterns (const EvoJson *root, const char *key, gboolean is_rank, GArray *o
   if (v == NULL || evo_json_kind (v) == EVO_JSON_NULL)
     return TRUE;
   if (evo_json_kind (v) != EVO_JSON_OBJECT)
-    return fail (v, error, "needs an object of numbers by module, not %s", evo_json_kind_name (evo_json_kind (v)));
+    return evo_fail_at (error, v, BAD, "needs an object of numbers by module, not %s", evo_json_kind_name (evo_json_kind (v)));
   for (guint i = 0; i < evo_json_size (v); i++)
     if (!read_pattern (evo_json_at (v, i), is_rank, out, error))
       return FALSE;
@@ -122,8 +109,8 @@ check_type (const EvoJson *root, GError **error)
   g_autofree char *quoted = type == NULL ? NULL : evo_json_quoted (type);
 
   if (type == NULL)
-    return fail (root, error, "has no \"peft_type\"; an adapter_config.json of PEFT says \"LORA\"");
-  return strcmp (type, "LORA") == 0 || fail (evo_json_member (root, "peft_type"), error, "%s is no LoRA; only peft_type \"LORA\" is read", quoted);
+    return evo_fail_at (error, root, BAD, "has no \"peft_type\"; an adapter_config.json of PEFT says \"LORA\"");
+  return strcmp (type, "LORA") == 0 || evo_fail_at (error, evo_json_member (root, "peft_type"), BAD, "%s is no LoRA; only peft_type \"LORA\" is read", quoted);
 }
 
 static gboolean
@@ -139,7 +126,7 @@ check_features (const EvoJson *root, GError **error)
 
   for (guint i = 0; i < G_N_ELEMENTS (refused); i++)
     if (is_given (evo_json_member (root, refused[i].key)))
-      return fail (evo_json_member (root, refused[i].key), error, "%s", refused[i].why);
+      return evo_fail_at (error, evo_json_member (root, refused[i].key), BAD, "%s", refused[i].why);
   return TRUE;
 }
 
@@ -152,7 +139,7 @@ check_init (const EvoJson *root, GError **error)
 
   for (guint i = 0; init != NULL && i < G_N_ELEMENTS (changing); i++)
     if (g_str_has_prefix (init, changing[i]))
-      return fail (evo_json_member (root, "init_lora_weights"), error, "%s begins by changing the base, so the adapter does not fit the base itself; "
+      return evo_fail_at (error, evo_json_member (root, "init_lora_weights"), BAD, "%s begins by changing the base, so the adapter does not fit the base itself; "
                    "save it converted (PEFT: path_initial_model_for_weight_conversion)", changing[i]);
   return TRUE;
 }
@@ -165,7 +152,7 @@ read_numbers (const EvoJson *root, EvoLoraConfig *c, GError **error)
   const EvoJson *r = evo_json_member (root, "r"), *alpha = evo_json_member (root, "lora_alpha");
 
   if (r == NULL || alpha == NULL)
-    return fail (root, error, "has no \"%s\"; the scale is lora_alpha / r", r == NULL ? "r" : "lora_alpha");
+    return evo_fail_at (error, root, BAD, "has no \"%s\"; the scale is lora_alpha / r", r == NULL ? "r" : "lora_alpha");
   return check_rank (r, &c->r, error) && check_alpha (alpha, &c->alpha, error);
 }
 
