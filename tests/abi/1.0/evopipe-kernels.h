@@ -2,7 +2,7 @@
  * evopipe-kernels.h - the table of arithmetic kernels that operators and forward passes are handed.
  *
  * Plain C, no GLib. core/kernels/ref is the definition of every slot; core/kernels/x86 overrides slots.
- * Merge kernels give the same bits on every CPU: elementwise fp32 (one rounding per operation, never fused),
+ * Merge kernels give the same bits on every CPU: elementwise fp32 (one rounding per operation; fused only where a slot says so),
  * sums in 16 double lanes by index mod 16, joined in lane order 0..15. nn kernels may use FMA and differ between
  * ISAs, but are batch-invariant: the bits of a row do not depend on the other rows of the call.
  */
@@ -26,13 +26,13 @@ typedef struct {
   void (*zero) (float *y, size_t n);
   void (*copy) (float *y, const float *x, size_t n);
   void (*scale) (float *y, double a, size_t n);                                    /* y = a y */
-  void (*axpy) (float *y, const float *x, double a, size_t n);                     /* y += a x */
-  void (*axpy_diff) (float *y, const float *x, const float *b, double a, size_t n);/* y += a (x - b) */
+  void (*axpy) (float *y, const float *x, double a, size_t n);                     /* y += a x, fused */
+  void (*axpy_diff) (float *y, const float *x, const float *b, double a, size_t n);/* y += a (x - b), fused */
   void (*add) (float *y, const float *x, size_t n);                                /* y += x */
   void (*sub) (float *y, const float *a, const float *b, size_t n);                /* y = a - b */
   void (*mul) (float *y, const float *a, const float *b, size_t n);                /* y = a b */
   void (*div) (float *y, const float *a, const float *b, size_t n);                /* y = b == 0 ? 0 : a / b */
-  void (*mix) (float *y, const float *a, const float *b, double wa, double wb, size_t n); /* y = wa a + wb b */
+  void (*mix) (float *y, const float *a, const float *b, double wa, double wb, size_t n); /* y = wa a + wb b, fused; wa, wb as doubles */
   void (*abs) (float *y, const float *x, size_t n);                                /* y = |x| */
 
   /* y = |x| > cut, or |x| == cut and first + i <= last_tie, ? x : 0  (exact top-k with ties by index) */
