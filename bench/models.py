@@ -7,7 +7,8 @@ import numpy as np
 CONFIG = dict(architectures=["LlamaForCausalLM"], model_type="llama", vocab_size=32000, hidden_size=2048, intermediate_size=5632,
               num_hidden_layers=22, num_attention_heads=32, num_key_value_heads=4, hidden_act="silu", max_position_embeddings=2048,
               rms_norm_eps=1e-5, rope_theta=10000.0, tie_word_embeddings=False, torch_dtype="bfloat16", bos_token_id=1, eos_token_id=2)
-SHAPES = {"1.1B": CONFIG, "60M": dict(CONFIG, vocab_size=8000, hidden_size=1024, intermediate_size=2816, num_hidden_layers=4, num_attention_heads=16)}
+SHAPES = {"1.1B": CONFIG, "60M": dict(CONFIG, vocab_size=8000, hidden_size=1024, intermediate_size=2816, num_hidden_layers=4, num_attention_heads=16),
+          "deep": dict(CONFIG, vocab_size=512, hidden_size=128, intermediate_size=256, num_hidden_layers=32, num_attention_heads=8)}
 
 
 def tensors(config=CONFIG):
