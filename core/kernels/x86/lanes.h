@@ -43,6 +43,7 @@ INLINE Where is_nan (Lanes a) { return _mm512_cmp_ps_mask (a, a, _CMP_UNORD_Q); 
 INLINE Lanes pick (Where w, Lanes yes, Lanes no) { return _mm512_mask_blend_ps (w, no, yes); }
 INLINE Lanes zero_unless (Where w, Lanes x) { return _mm512_maskz_mov_ps (w, x); }
 INLINE unsigned bits_of (Where w) { return w; }
+INLINE Where where_bits (unsigned bits) { return (__mmask16) bits; }
 INLINE Where first_lanes (size_t n) { return (__mmask16) (n >= 16 ? 0xffff : (1u << n) - 1); }
 INLINE Lanes load_some (const float *p, Where w) { return _mm512_maskz_loadu_ps (w, p); }
 INLINE void store_some (float *p, Where w, Lanes x) { _mm512_mask_storeu_ps (p, w, x); }
@@ -63,6 +64,7 @@ INLINE float largest_lane (Lanes x) { return _mm512_reduce_max_ps (x); }
 /* 16 weights of two bytes each, and 16 pairs of them: the even members, the odd members */
 INLINE Lanes widen_f16 (const uint16_t *p) { return _mm512_cvtph_ps (_mm256_loadu_si256 ((const __m256i *) p)); }
 INLINE Words load_words (const void *p) { return _mm512_loadu_si512 (p); }
+INLINE void store_words (void *p, Words x) { _mm512_storeu_si512 (p, x); }
 INLINE Lanes even_bf16 (Words x) { return as_lanes (_mm512_slli_epi32 (x, 16)); }
 INLINE Lanes odd_bf16 (Words x) { return as_lanes (_mm512_and_si512 (x, all_words (0xffff0000u))); }
 
@@ -80,6 +82,11 @@ INLINE Words right (Words x, int n) { return _mm512_srli_epi32 (x, (unsigned) n)
 INLINE Lanes lanes_from_words (Words x) { return _mm512_cvtepi32_ps (x); }
 INLINE Where below (Words a, Words b) { return _mm512_cmplt_epi32_mask (a, b); }
 INLINE Where same_words (Words a, Words b) { return _mm512_cmpeq_epi32_mask (a, b); }
+INLINE Words larger_words (Words a, Words b) { return _mm512_max_epi32 (a, b); }   /* signed, as `below` */
+INLINE Words smaller_words (Words a, Words b) { return _mm512_min_epi32 (a, b); }
+INLINE Words words_from_lanes (Lanes x) { return _mm512_cvttps_epi32 (x); }        /* towards zero */
+INLINE Words gather (const int32_t *p, Words at) { return _mm512_i32gather_epi32 (at, p, 4); }
+INLINE Words one_more (Where w, Words n) { return _mm512_mask_sub_epi32 (n, w, n, all_words (~0u)); }
 INLINE Lanes flip_unless (Where w, Lanes x) { return _mm512_mask_xor_ps (x, (__mmask16) ~w, x, all (-0.0f)); }
 INLINE Lanes add_where (Where w, Lanes a, Lanes b) { return _mm512_mask_add_ps (a, w, a, b); }
 
@@ -123,6 +130,14 @@ INLINE Where is_nan (Lanes a) { return _mm256_cmp_ps (a, a, _CMP_UNORD_Q); }
 INLINE Lanes pick (Where w, Lanes yes, Lanes no) { return _mm256_blendv_ps (no, yes, w); }
 INLINE Lanes zero_unless (Where w, Lanes x) { return _mm256_and_ps (w, x); }
 INLINE unsigned bits_of (Where w) { return (unsigned) _mm256_movemask_ps (w); }
+
+INLINE Where
+where_bits (unsigned bits)
+{
+  const __m256i each = _mm256_setr_epi32 (1, 2, 4, 8, 16, 32, 64, 128);
+
+  return _mm256_castsi256_ps (_mm256_cmpeq_epi32 (_mm256_and_si256 (_mm256_set1_epi32 ((int) bits), each), each));
+}
 
 INLINE Where
 first_lanes (size_t n)
@@ -170,6 +185,7 @@ largest_lane (Lanes x)
 
 INLINE Lanes widen_f16 (const uint16_t *p) { return _mm256_cvtph_ps (_mm_loadu_si128 ((const __m128i *) p)); }
 INLINE Words load_words (const void *p) { return _mm256_loadu_si256 ((const __m256i *) p); }
+INLINE void store_words (void *p, Words x) { _mm256_storeu_si256 ((__m256i *) p, x); }
 INLINE Lanes even_bf16 (Words x) { return as_lanes (_mm256_slli_epi32 (x, 16)); }
 INLINE Lanes odd_bf16 (Words x) { return as_lanes (_mm256_and_si256 (x, all_words (0xffff0000u))); }
 
@@ -186,6 +202,11 @@ INLINE Words right (Words x, int n) { return _mm256_srli_epi32 (x, n); }
 INLINE Lanes lanes_from_words (Words x) { return _mm256_cvtepi32_ps (x); }
 INLINE Where below (Words a, Words b) { return as_lanes (_mm256_cmpgt_epi32 (b, a)); }
 INLINE Where same_words (Words a, Words b) { return as_lanes (_mm256_cmpeq_epi32 (a, b)); }
+INLINE Words larger_words (Words a, Words b) { return _mm256_max_epi32 (a, b); }
+INLINE Words smaller_words (Words a, Words b) { return _mm256_min_epi32 (a, b); }
+INLINE Words words_from_lanes (Lanes x) { return _mm256_cvttps_epi32 (x); }
+INLINE Words gather (const int32_t *p, Words at) { return _mm256_i32gather_epi32 (p, at, 4); }
+INLINE Words one_more (Where w, Words n) { return _mm256_sub_epi32 (n, as_words (w)); }
 INLINE Lanes flip_unless (Where w, Lanes x) { return _mm256_xor_ps (x, _mm256_andnot_ps (w, all (-0.0f))); }
 INLINE Lanes add_where (Where w, Lanes a, Lanes b) { return a + _mm256_and_ps (w, b); }
 
