@@ -39,15 +39,18 @@ struct EvoJsonDoc {
   GHashTable *pointers;    /* EvoJson -> its JSON pointer, made when asked for */
 };
 
+/* --- json.c */
+gpointer evo_json_alloc (EvoJsonDoc *doc, gsize n_bytes);
+
+/* --- json-scan.c */
 /* Slots of the hash table of an object of n members: a power of two, at most two thirds full. */
 gsize evo_json_n_slots (gsize n);
 guint64 evo_json_hash (const char *key);
-gpointer evo_json_alloc (EvoJsonDoc *doc, gsize n_bytes);
-double evo_json_parse_number (const char *text, gsize n);
-
 /* Builds doc->root from doc->text, n bytes and a NUL, which are changed on the way. */
 gboolean evo_json_scan (EvoJsonDoc *doc, gsize n, GQuark domain, gint code, GError **error);
 
+/* --- json-token.c */
+double evo_json_parse_number (const char *text, gsize n);
 /* Length of the well-formed UTF-8 character at p; else FALSE and the length of what one U+FFFD stands for (Unicode 15, table 3-7). */
 gboolean evo_json_utf8 (const char *p, const char *end, gsize *length);
 

@@ -247,6 +247,18 @@ evo_json_where (const EvoJson *v)
                           : g_strdup_printf ("%s:%u: %s", evo_json_name (v), v->line, pointer);
 }
 
+gboolean
+evo_fail_at (GError **error, const EvoJson *at, GQuark domain, gint code, const char *format, ...)
+{
+  g_autofree char *where = evo_json_where (at), *what = NULL;
+  va_list args;
+
+  va_start (args, format);
+  what = g_strdup_vprintf (format, args);
+  va_end (args);
+  return evo_set_error (error, domain, code, "%s: %s", where, what);
+}
+
 /* ------------------------------------------------------------------ what it is */
 
 EvoJsonKind

@@ -14,6 +14,7 @@ typedef struct EvoJsonDoc EvoJsonDoc;
 typedef struct EvoJson EvoJson;
 typedef enum { EVO_JSON_NULL, EVO_JSON_BOOL, EVO_JSON_NUMBER, EVO_JSON_STRING, EVO_JSON_ARRAY, EVO_JSON_OBJECT } EvoJsonKind;
 
+/* --- json.c */
 /* `name` is what messages call the text ("blend.json"). Errors: `domain`/`code`, with "name:line:column: what". */
 EvoJsonDoc *evo_json_parse (const char *text, gssize n, const char *name, GQuark domain, gint code, GError **error);
 EvoJsonDoc *evo_json_parse_file (const char *path, GQuark domain, gint open_code, gint syntax_code, GError **error);
@@ -29,6 +30,8 @@ const char *evo_json_pointer (const EvoJson *v);         /* "/nodes/blend/t"; ro
 const char *evo_json_key (const EvoJson *v);             /* member's key, NULL: not a member */
 const char *evo_json_name (const EvoJson *v);            /* the document's name */
 char *evo_json_where (const EvoJson *v);                 /* "blend.json:7: /nodes/blend/t" (owned) */
+/* Sets *error to "where: what"; returns FALSE. */
+gboolean evo_fail_at (GError **error, const EvoJson *at, GQuark domain, gint code, const char *format, ...) G_GNUC_PRINTF (5, 6);
 
 guint evo_json_size (const EvoJson *v);                  /* members or elements; 0 for scalars and NULL */
 const EvoJson *evo_json_at (const EvoJson *v, guint i);  /* in file order */
@@ -44,7 +47,7 @@ const char *evo_json_get_string (const EvoJson *object, const char *key);
 double evo_json_get_number (const EvoJson *object, const char *key, double def);
 gboolean evo_json_get_bool (const EvoJson *object, const char *key, gboolean def);
 
-/* Writing. Two-space indent when `pretty`. Containers are closed in order; a key stands before each member's value. */
+/* --- json-write.c: two-space indent when `pretty`. Containers are closed in order; a key stands before each member's value. */
 typedef struct { GString *out; gboolean pretty; guint depth; gboolean first, after_key; } EvoJsonWriter;
 void evo_json_writer_init (EvoJsonWriter *w, GString *out, gboolean pretty);
 void evo_json_begin_object (EvoJsonWriter *w);

@@ -58,4 +58,4 @@ check_command (int argc, char **argv)
 }
 
 const EvoCommand evo_command_check = { "check", "FILE [--set NODE.PARAM=VALUE]… [--seed N] [--jobs N] [--threads N] [--unsafe-truncate-embeddings]",
-                                       "says everything that can be said without reading weights", check_command };
+                                       "says everything about a pipeline, or a recipe, that can be said without reading weights", check_command };

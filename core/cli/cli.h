@@ -21,6 +21,7 @@ extern const EvoCommand evo_command_run, evo_command_check, evo_command_inspect,
 #define EVO_SET_OPTION(out) { "--set", EVO_OPTION_LIST, (out), 0, 0, "NODE.PARAM=VALUE", "another value for this run; as often as needed" }
 #define EVO_THREADS_OPTION(out, text) { "--threads", EVO_OPTION_INTEGER, (out), 1, 1024, "N", text }
 
+/* --- options.c */
 /* Prints "evopipe: message" to stderr and returns the exit code of the error. */
 int evo_cli_fail (const GError *error);
 int evo_cli_usage (const EvoCommand *c, const char *format, ...) G_GNUC_PRINTF (2, 3); /* exit 2, with the usage line */
@@ -38,17 +39,20 @@ typedef struct {
 gboolean evo_cli_parse (const EvoCommand *c, const EvoOption *options, guint n, int argc, char **argv, GPtrArray *positional, gboolean *help);
 gboolean evo_cli_parse_size (const char *text, guint64 *out); /* "5GB", "300MB", "4096" */
 
+/* --- open.c */
 /* A pipeline, or a recipe (.yml), read and its sources opened. */
 typedef struct { EvoRegistry *registry; EvoGraph *graph; EvoModels *models; } EvoOpened;
 gboolean evo_cli_open (const char *path, const EvoGraphOptions *options, EvoOpened *out, GError **error);
 void evo_cli_print_cuts (const EvoOpened *o); /* to stderr: warnings of embeddings that are cut */
 void evo_cli_close (EvoOpened *o);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (EvoOpened, evo_cli_close)
-/* A mergekit recipe as the pipeline it becomes; notes go to stderr. */
-EvoGraph *evo_cli_open_recipe (const char *path, EvoRegistry *registry, const EvoGraphOptions *options, GError **error);
 /* One model directory as a graph of one node called "model". */
 gboolean evo_cli_open_model (const char *path, EvoOpened *out, GError **error);
-/* The check's report: genes, plan, bounds; to stdout. Shared by check and run --dry-run. */
+
+/* --- import.c: a mergekit recipe as the pipeline it becomes; notes go to stderr. */
+EvoGraph *evo_cli_open_recipe (const char *path, EvoRegistry *registry, const EvoGraphOptions *options, GError **error);
+
+/* --- plan.c: the check's report: genes, plan, bounds; to stdout. Shared by check and run --dry-run. */
 void evo_cli_print_plan (const EvoOpened *o, guint jobs, guint threads);
 
 #endif

@@ -39,19 +39,20 @@ import_command (int argc, char **argv)
   g_autoptr (GPtrArray) files = g_ptr_array_new ();
   g_autoptr (GError) error = NULL;
   g_autofree char *text = NULL;
-  gboolean help;
+  gboolean help, truncate = FALSE;
+  const EvoOption table[] = { EVO_TRUNCATE_OPTION (&truncate) };
 
-  if (!evo_cli_parse (&evo_command_import, NULL, 0, argc, argv, files, &help))
+  if (!evo_cli_parse (&evo_command_import, table, G_N_ELEMENTS (table), argc, argv, files, &help))
     return 2;
   if (help)
     return 0;
   if (files->len != 1)
     return evo_cli_usage (&evo_command_import, "needs a recipe");
-  text = import_recipe (files->pdata[0], FALSE, &error);
+  text = import_recipe (files->pdata[0], truncate, &error);
   if (text == NULL)
     return evo_cli_fail (error);
   fputs (text, stdout);
   return 0;
 }
 
-const EvoCommand evo_command_import = { "import", "RECIPE", "prints the pipeline that a mergekit recipe becomes", import_command };
+const EvoCommand evo_command_import = { "import", "RECIPE [--unsafe-truncate-embeddings]", "prints the pipeline that a mergekit recipe becomes", import_command };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * inspect-run.c - what a run directory holds: each search's best so far with its genes, where models lie, the exam.
+ * inspect-run.c - what a run directory holds: each search's best so far with its genes, where models lie, how exactly paths were saved, the exam.
  *
  * Read from pipeline.json, the journal and scores.json; a run that is going on is not disturbed.
  */
@@ -11,6 +11,7 @@
 #include "core/base/json.h"
 #include "core/base/text.h"
 #include "core/cli/inspect.h"
+#include "core/search/export-error.h"
 #include "core/search/journal.h"
 
 typedef struct {
@@ -18,6 +19,7 @@ typedef struct {
   gint64 n, n_failed, best;   /* best -1: none */
   double score;
   char *genes, *path;         /* path NULL: not saved yet */
+  EvoExportError saved;       /* of a path; n_prompts 0: not measured */
 } Found;
 
 static void
@@ -77,7 +79,9 @@ find_best (EvoJournal *j, const EvoJson *node, Found *f, GError **error)
     }
     evo_trial_clear (&t);
   }
-  return evo_journal_get_stage (j, f->name, &saved, &score, &f->path, error) >= 0;
+  if (evo_journal_get_stage (j, f->name, &saved, &score, &f->path, error) < 0)
+    return FALSE;
+  return f->path == NULL || evo_journal_get_export (j, f->name, saved, &f->saved.n_prompts, &f->saved.n_same, &f->saved.largest, &f->saved.rms, error) >= 0;
 }
 
 static GArray *
@@ -112,6 +116,15 @@ is_of_path (const EvoJson *path, const char *gene)
   return path != NULL && dot != NULL && (g_str_has_prefix (dot, ".path[") || g_str_has_prefix (dot, ".scale[") || g_str_has_prefix (dot, ".input["));
 }
 
+/* What scores.json and the model's card have too. */
+static void
+print_export (const EvoExportError *e)
+{
+  if (e->n_prompts > 0)
+    printf ("  saved against searched, %" G_GINT64_FORMAT " prompts: log-probabilities of the next token differ by at most %.3g (RMS %.3g); the likeliest "
+            "token is the same after %" G_GINT64_FORMAT "\n", e->n_prompts, e->largest, e->rms, e->n_same);
+}
+
 /* best: of scores.json; NULL: the run has not ended. */
 static void
 print_search (const Found *f, const EvoJson *best)
@@ -139,6 +152,26 @@ print_search (const Found *f, const EvoJson *best)
   }
   if (path != NULL)
     evo_inspect_print_path (path);
+  print_export (&f->saved);
+}
+
+/* Models that were saved as they are in the pipeline. */
+static void
+print_unsearched (const EvoJson *pipeline, const char *folder, const GArray *all)
+{
+  const EvoJson *saves = evo_json_member (pipeline, "save");
+
+  for (guint i = 0; i < size_of (saves); i++) {
+    const EvoJson *v = evo_json_at (saves, i);
+    const char *to = evo_json_kind (v) == EVO_JSON_OBJECT ? evo_json_get_string (v, "path") : evo_json_string (v);
+    g_autofree char *absolute = g_canonicalize_filename (folder, NULL), *path = g_canonicalize_filename (to == NULL ? evo_json_key (v) : to, absolute);
+    gboolean is_search = FALSE;
+
+    for (guint k = 0; k < all->len; k++)
+      is_search |= g_str_equal (g_array_index (all, Found, k).name, evo_json_key (v));
+    if (!is_search)
+      printf ("\n%s: not searched\n  %s\n", evo_json_key (v), g_file_test (path, G_FILE_TEST_EXISTS) ? path : "not saved yet");
+  }
 }
 
 /* ------------------------------------------------------------------ the exam */
@@ -218,6 +251,7 @@ print_json (const EvoJsonDoc *scores, const GArray *all)
       evo_json_add_value (&w, evo_json_root (genes));
       evo_json_end_object (&w);
     }
+    evo_export_error_write (&f->saved, &w);
     evo_json_end_object (&w);
   }
   evo_json_end_object (&w);
@@ -253,6 +287,7 @@ evo_inspect_run (const char *path, const EvoForm *form)
   printf ("%s: %s\n", path, scores != NULL ? "ended" : "not ended; evopipe run PIPELINE --resume goes on");
   for (guint i = 0; i < all->len; i++)
     print_search (&g_array_index (all, Found, i), best_of (scores, g_array_index (all, Found, i).name));
+  print_unsearched (evo_json_root (pipeline), path, all);
   const EvoJson *exams = scores == NULL ? NULL : evo_json_member (evo_json_root (scores), "exam");
   for (guint i = 0; i < size_of (exams); i++)
     print_exam (evo_json_at (exams, i));

@@ -8,6 +8,7 @@
 #include "core/base/json.h"
 #include "core/base/text.h"
 #include "core/cli/inspect.h"
+#include "core/graph/recipe/recipe.h"
 #include "core/kernels/kernels.h"
 
 static int
@@ -102,6 +103,7 @@ print_tensors (const EvoLayout *l)
 static int
 print_model (const char *path, const EvoForm *form)
 {
+  g_autofree char *adapter = g_build_filename (path, "adapter_config.json", NULL);
   g_auto (EvoOpened) o = { NULL };
   g_autoptr (GError) error = NULL;
   EvoDecoderSpec spec;
@@ -117,7 +119,9 @@ print_model (const char *path, const EvoForm *form)
   }
   print_tensors (l);
   printf ("\n%u tensors, %d layers, %.4g M parameters, %s\n", l->n, l->n_layers, (double) l->n_elements / 1e6, bytes);
-  if (evo_models_get_decoder (o.models, node, &spec, &error))
+  if (g_file_test (adapter, G_FILE_TEST_EXISTS))
+    printf ("a LoRA adapter; a node of model.lora applies it to its base\n");
+  else if (evo_models_get_decoder (o.models, node, &spec, &error))
     printf ("hidden %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT " heads, %" G_GINT64_FORMAT " key heads, intermediate %" G_GINT64_FORMAT ", vocabulary %"
             G_GINT64_FORMAT ", %" G_GINT64_FORMAT " positions%s\n", spec.hidden, spec.n_heads, spec.n_kv_heads, spec.intermediate, spec.vocab,
             spec.max_positions, spec.tied ? ", tied embedding" : "");
@@ -128,6 +132,19 @@ print_model (const char *path, const EvoForm *form)
 
 /* ------------------------------------------------------------------ the command */
 
+/* Names that are taken for a plugin's or for tensors, and are neither: what to do instead. */
+static gboolean
+check_name (const char *name, GError **error)
+{
+  gboolean is_file = g_file_test (name, G_FILE_TEST_IS_REGULAR);
+
+  if (is_file && !g_str_has_suffix (name, ".index.json") && (evo_recipe_is (name) || g_str_has_suffix (name, ".json")))
+    return evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_ARGUMENT, "%s: is neither a model nor a run; evopipe check says what is in a pipeline or "
+                          "a recipe", name);
+  return strchr (name, '/') == NULL || g_file_test (name, G_FILE_TEST_EXISTS) ||
+         evo_set_error (error, EVO_USAGE_ERROR, EVO_USAGE_ERROR_ARGUMENT, "%s: there is no such file or directory, and names of plugins have no /", name);
+}
+
 static int
 print_named (const char *name, const EvoForm *form)
 {
@@ -136,6 +153,8 @@ print_named (const char *name, const EvoForm *form)
   g_autoptr (GError) error = NULL;
   const EvoRegistered *e;
 
+  if (!check_name (name, &error))
+    return evo_cli_fail (error);
   if (form->markdown && !g_str_has_suffix (name, ".so") && g_file_test (name, G_FILE_TEST_EXISTS))
     return evo_cli_usage (&evo_command_inspect, "--markdown is for plugins, and not with --json");
   if (g_file_test (journal, G_FILE_TEST_EXISTS))
@@ -182,4 +201,4 @@ inspect_command (int argc, char **argv)
 }
 
 const EvoCommand evo_command_inspect = { "inspect", "[NAME | FILE.so | MODEL | RUN] [--json|--markdown] [--kernels]",
-                                         "shows plugins and their parameters, a model's tensors, a run's best", inspect_command };
+                                         "shows plugins and their parameters, a model's tensors, what a run found", inspect_command };

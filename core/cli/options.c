@@ -77,20 +77,26 @@ unknown_option (const EvoCommand *c, const EvoOption *options, guint n, const ch
   return FALSE;
 }
 
+static gsize
+columns (const char *text)
+{
+  return (gsize) g_utf8_strlen (text, -1);
+}
+
 static void
 print_help (const EvoCommand *c, const EvoOption *options, guint n)
 {
   gsize width = strlen ("--help");
 
   for (guint i = 0; i < n; i++)
-    width = MAX (width, strlen (options[i].name) + (options[i].value == NULL ? 0 : 1 + strlen (options[i].value)));
+    width = MAX (width, columns (options[i].name) + (options[i].value == NULL ? 0 : 1 + columns (options[i].value)));
   printf ("evopipe %s - %s\n\nusage: evopipe %s%s%s\n\n", c->name, c->summary, c->name, *c->usage == '\0' ? "" : " ", c->usage);
   for (guint i = 0; i < n; i++) {
     g_autofree char *name = g_strjoin (" ", options[i].name, options[i].value, NULL);
 
-    printf ("  %-*s  %s\n", (int) width, name, options[i].doc);
+    printf ("  %s%*s  %s\n", name, (int) (width - columns (name)), "", options[i].doc);
   }
-  printf ("  %-*s  this\n", (int) width, "--help");
+  printf ("  %-*s  print this\n", (int) width, "--help");
 }
 
 gboolean

@@ -158,5 +158,5 @@ run_command (int argc, char **argv)
 
 const EvoCommand evo_command_run = {
   "run", "FILE [--set NODE.PARAM=VALUE]… [--seed N] [--jobs N] [--threads N] [--out DIR] [--resume|--force] [--smoke] [--dry-run] [--json] "
-  "[--quiet]", "runs a pipeline: searches, saved models, exam", run_command
+  "[--quiet]", "runs a pipeline, or a recipe: searches, saved models, exam", run_command
 };

@@ -88,6 +88,7 @@ typedef struct {
   gboolean truncate_embeddings; /* merges that say nothing of a tokenizer have the smallest number of rows among their inputs */
 } EvoGraphOptions;
 
+/* --- graph.c */
 /* Reads, expands ${VAR} and --set, looks plugins up, binds parameters, orders nodes, finds searches and their genes and checks everything
  * that needs no file but the pipeline. options may be NULL. registry is borrowed and outlives the graph. */
 EvoGraph *evo_graph_new_from_file (const char *path, EvoRegistry *registry, const EvoGraphOptions *options, GError **error);
@@ -105,6 +106,8 @@ guint evo_graph_get_n_nodes (const EvoGraph *graph);
 EvoNode *evo_graph_get (const EvoGraph *graph, guint i);         /* topological order */
 EvoNode *evo_graph_find (const EvoGraph *graph, const char *name); /* NULL: none */
 const char *const *evo_graph_get_warnings (const EvoGraph *graph); /* sentences: a node neither read nor saved */
+
+/* --- write/ */
 /* The pipeline with variables, --set and seed filled in: what a run directory keeps as pipeline.json (pretty, paths absolute). Owned. */
 char *evo_graph_to_json (const EvoGraph *graph);
 /* What a resumed run must have in common, as (JSON pointer, text) pairs in order: without title, notes, trials, minutes, stall, save and exam

@@ -36,6 +36,7 @@ typedef struct {
   EvoLayerOrigin *layers; /* [n_layers] whose configuration each layer has, where a path put them in order; NULL: the source's own, in its order */
 } EvoLayout;
 
+/* --- layout/models.c */
 typedef struct EvoModels EvoModels;
 typedef struct EvoLora EvoLora; /* lora/lora.h */
 
@@ -53,24 +54,32 @@ const EvoLora *evo_models_get_lora (const EvoModels *m, const EvoNode *node);   
 /* Where the node's configuration and tokenizer files lie: its directory, or that of its file where config.json is there; NULL: nowhere. Owned. */
 char *evo_models_dup_folder (const EvoModels *m, const EvoNode *node);
 guint evo_models_get_n_genes (const EvoModels *m);                                  /* length of the graph-wide vector */
-double *evo_models_new_vector (const EvoModels *m);                                 /* start values of all genes (owned) */
 const gint32 *evo_models_get_n_layers (const EvoModels *m);                         /* [n_nodes] */
-/* The best model of a search now lies at `path`: later stages read it. Errors: of the store, or CHANGED where its tensors are not the target's. */
-gboolean evo_models_finish_search (EvoModels *m, const EvoNode *search, const char *path, GError **error);
 /* What a decoder needs to run the model; FALSE: its architecture cannot be run (says why, EVO_GRAPH_ERROR_PORT). */
 gboolean evo_models_get_decoder (const EvoModels *m, const EvoNode *node, EvoDecoderSpec *spec, GError **error);
-/* dtype a tensor of node has when node stands at the end of its stage: `as` (NULL or not given: the layout's). Non-float tensors keep theirs. */
-EvoDtype evo_layout_dtype (const EvoLayoutTensor *t, const EvoDtypes *as);
 void evo_models_swap_layout (EvoModels *m, const EvoNode *node, EvoLayout *with); /* each gets what the other had */
-void evo_layout_clear (EvoLayout *l);  /* frees what it holds */
-/* --- layout-merge.c */
-void evo_layout_order (EvoLayout *l);  /* sorts the tensors by name and counts elements */
-/* Lays out a merge whose inputs are laid out. EVO_GRAPH_ERROR_SHAPE: a tensor is missing, extra, of another shape or kind. */
-gboolean evo_layout_merge (EvoModels *m, const EvoNode *node, EvoLayout *out, GError **error);
-/* --- aux.c: opens the files of the TENSORS parameter of a merge that is laid out; *out is [n_in], left as it is where the operator has none.
- * Errors: of the store; EVO_GRAPH_ERROR_SHAPE: a tensor is missing, of another shape or no floating point. */
-gboolean evo_aux_open (const EvoModels *m, const EvoNode *node, EvoStore ***out, GError **error);
 /* The model node whose tensors a search or model node stands for. */
 const EvoNode *evo_node_model (const EvoNode *node);
+
+/* --- layout/genes.c */
+double *evo_models_new_vector (const EvoModels *m); /* start values of all genes (owned) */
+
+/* --- layout/search.c: the best model of a search now lies at `path`: later stages read it. Errors: of the store, or CHANGED where its tensors are
+ * not the target's. */
+gboolean evo_models_finish_search (EvoModels *m, const EvoNode *search, const char *path, GError **error);
+
+/* --- layout/tensors.c */
+void evo_layout_clear (EvoLayout *l);  /* frees what it holds */
+void evo_layout_order (EvoLayout *l);  /* sorts the tensors by name and counts elements */
+/* dtype a tensor of node has when node stands at the end of its stage: `as` (NULL or not given: the layout's). Non-float tensors keep theirs. */
+EvoDtype evo_layout_dtype (const EvoLayoutTensor *t, const EvoDtypes *as);
+
+/* --- layout/merge.c */
+/* Lays out a merge whose inputs are laid out. EVO_GRAPH_ERROR_SHAPE: a tensor is missing, extra, of another shape or kind. */
+gboolean evo_layout_merge (EvoModels *m, const EvoNode *node, EvoLayout *out, GError **error);
+
+/* --- merge/aux.c: opens the files of the TENSORS parameter of a merge that is laid out; *out is [n_in], left as it is where the operator has none.
+ * Errors: of the store; EVO_GRAPH_ERROR_SHAPE: a tensor is missing, of another shape or no floating point. */
+gboolean evo_aux_open (const EvoModels *m, const EvoNode *node, EvoStore ***out, GError **error);
 
 #endif

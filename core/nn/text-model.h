@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * text-model.h - a decoder with its weights resident: logits, generation, log-likelihoods of many requests at once.
  *
- * The forward pass (decoder.c) is written against a table of operations (ops.h) over opaque buffers. Weights come in tensor by tensor, as
+ * The forward pass (decoder/) is written against a table of operations (ops/) over opaque buffers. Weights come in tensor by tensor, as
  * stored bytes, and are packed for the operations; a candidate is re-filled in place. Results do not depend on how requests are batched.
  */
 #ifndef EVO_NN_TEXT_MODEL_H
@@ -14,6 +14,7 @@
 
 typedef struct EvoTextModel EvoTextModel;
 
+/* --- text-model/text-model.c */
 /* spec is copied; tokenizer may be NULL (token ids only). pool and kernels are borrowed and outlive the model. */
 EvoTextModel *evo_text_model_new (const EvoDecoderSpec *spec, EvoTokenizer *tokenizer, const EvoKernels *k, EvoPool *pool);
 void evo_text_model_free (EvoTextModel *m);
@@ -30,14 +31,17 @@ gboolean evo_text_model_set_tensor (EvoTextModel *m, const EvoRole *role, const 
 gboolean evo_text_model_is_complete (const EvoTextModel *m, GError **error); /* names the first missing weight */
 const EvoDecoderSpec *evo_text_model_get_spec (const EvoTextModel *m);       /* n_layers: hops of the path */
 EvoTokenizer *evo_text_model_get_tokenizer (const EvoTextModel *m);          /* borrowed, may be NULL */
+/* For tests and `generate --logits`: logits [n][vocab]; hidden [hops + 1][n][hidden], or NULL. Caller's memory. */
+gboolean evo_text_model_logits (EvoTextModel *m, const gint32 *ids, gsize n, float *logits, float *hidden, GError **error);
+
+/* --- text-model/lanes.c */
 /* Upper bound of resident bytes: weights, caches, activations, with a thread per CPU. batch 0: automatic, which keeps the caches within a
  * quarter of the weights (but 256 MB at least, 8 GB at most), or one request of max_positions if that is more. */
 guint64 evo_text_model_estimate_bytes (const EvoDecoderSpec *spec, EvoDtype weights, guint batch);
 /* The same for paths of up to spec->n_layers hops through n_held layers; what evo_text_model_set_prefix_cache is given comes on top. */
 guint64 evo_text_model_estimate_path_bytes (const EvoDecoderSpec *spec, gsize n_held, EvoDtype weights, guint batch);
 
-/* ------------------------------------------------------------------ layer paths */
-
+/* --- text-model/path.c: layer paths */
 typedef struct { guint32 layer; double scale; } EvoHop; /* layer: among those held */
 typedef enum {
   EVO_SCALING_STREAM,      /* x = layer (scale x): the whole hidden state that enters (Akiba et al. 2024) */
@@ -60,6 +64,7 @@ typedef struct {
 } EvoPrefixStats;
 void evo_text_model_get_prefix_stats (const EvoTextModel *m, EvoPrefixStats *out); /* since the model was made */
 
+/* --- text-model/generate.c */
 typedef struct {
   gint64 max_tokens, beams, top_k;         /* beams 1: no beam search; top_k 0: all */
   double temperature;                      /* 0: greedy */
@@ -89,11 +94,9 @@ gboolean evo_text_model_generate (EvoTextModel *m, EvoGeneration *requests, gsiz
                                   GError **error);
 void evo_generation_clear (EvoGeneration *g);
 
+/* --- text-model/score.c */
 typedef struct { const gint32 *ids; gsize n_ids, first; double log_likelihood; gboolean is_greedy; } EvoScoring;
 /* sum of log p(ids[t] | ids[0..t-1]) for t >= first (first >= 1), and whether each of them is the argmax. */
 gboolean evo_text_model_score (EvoTextModel *m, EvoScoring *requests, gsize n, guint batch, GError **error);
-
-/* For tests and `generate --logits`: logits [n][vocab]; hidden [hops + 1][n][hidden], or NULL. Caller's memory. */
-gboolean evo_text_model_logits (EvoTextModel *m, const gint32 *ids, gsize n, float *logits, float *hidden, GError **error);
 
 #endif

@@ -8,8 +8,8 @@
 #include "core/registry/load.h"
 
 /* What ABI 1.0 began with: a plugin may have shorter tables than ours, but none shorter than these. */
-enum { FIRST_PARAM = 88, FIRST_MERGE = 200, FIRST_MODEL = 80, FIRST_OPTIMIZER = 80, FIRST_EVALUATOR = 112 };
-enum { MOST_NAME = 64, MOST_SENTENCE = 4096, MOST_NAMES = 1024, MOST_PASSES = 16, MOST_CUTS = 64, MOST_VALUES = 64, MOST_EXTRA = 8 };
+enum { FIRST_PARAM = 88, FIRST_MERGE = 224, FIRST_MODEL = 80, FIRST_OPTIMIZER = 80, FIRST_EVALUATOR = 112 };
+enum { MOST_NAME = 64, MOST_SENTENCE = 4096, MOST_NAMES = 1024, MOST_PASSES = 16, MOST_CUTS = 64, MOST_VALUES = 64, MOST_EXTRA = 8, MOST_FIGURES = 64 };
 
 typedef struct {
   const EvoPlugin *plugin;
@@ -186,6 +186,21 @@ judge_merge_passes (const Judge *j, const EvoMergeOp *op, GError **error)
   return TRUE;
 }
 
+static gboolean
+judge_pool (const Judge *j, const EvoMergeOp *op, GError **error)
+{
+  gboolean pools = op->pool != NULL;
+
+  if ((op->values != NULL) != pools || (op->n_values != NULL) != pools || (op->n_figures > 0) != pools)
+    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: n_values, values, pool and n_figures belong together", op->name);
+  if (op->n_figures > MOST_FIGURES)
+    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: %u figures; at most %d are allowed", op->name, op->n_figures, MOST_FIGURES);
+  if (pools && (op->measure == NULL || op->solve == NULL || op->keys != NULL))
+    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has pool %s", op->name,
+                   op->measure == NULL ? "but no measure" : op->solve == NULL ? "but no solve" : "and keys; one of them may look at a model");
+  return TRUE;
+}
+
 /* The host opens one file of tensors an input; other parameters are no concern of it. */
 static gboolean
 judge_tensors (const Judge *j, const EvoMergeOp *op, GError **error)
@@ -244,9 +259,8 @@ judge_merge (const Judge *j, EvoOp *common, GError **error)
     if (evo_param_find (op->params, op->in_params[i].name) != NULL)
       return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: parameter %s: is declared for the node and for its inputs; choose one", op->name,
                      op->in_params[i].name);
-  if (op->host > EVO_HOST_LORA || op->reserved != 0)
-    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: host is %u, reserved %u; this program knows host 0 ... 2 and reserved 0", op->name,
-                   op->host, op->reserved);
+  if (op->host > EVO_HOST_LORA)
+    return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: host is %u; this program knows 0 ... 2", op->name, op->host);
   if (op->host != EVO_HOST_NONE && op->merge != NULL)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: has a merge function and leaves the merge to the host; choose one", op->name);
   if (op->merge == NULL && op->host == EVO_HOST_NONE)
@@ -264,7 +278,7 @@ judge_merge (const Judge *j, EvoOp *common, GError **error)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: scope is %u; it is 0 (tensor) ... 3 (model)", op->name, op->scope);
   if ((op->flags & ~known) != 0)
     return refuse (j, error, EVO_REGISTRY_ERROR_DECLARATION, "%s: unknown flags 0x%x", op->name, op->flags & ~known);
-  return judge_tensors (j, op, error) && judge_merge_passes (j, op, error);
+  return judge_tensors (j, op, error) && judge_merge_passes (j, op, error) && judge_pool (j, op, error);
 }
 
 /* ------------------------------------------------------------------ the other kinds */

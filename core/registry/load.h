@@ -43,6 +43,6 @@ struct EvoRegistry {
   GHashTable *seen;     /* "device:inode" of files and folders already looked at */
 };
 
-const EvoRegistered *evo_registry_peek (const EvoRegistry *r, const char *name); /* by its exact name; NULL: none */
+const EvoRegistered *evo_registry_peek (const EvoRegistry *r, const char *name); /* find.c: by its exact name; NULL: none */
 
 #endif

@@ -183,6 +183,27 @@ evo_export_error_text (const EvoExportError *e, const EvoNode *search)
                           e->rms, e->n_same);
 }
 
+static void
+add_number (EvoJsonWriter *w, const char *key, double x)
+{
+  evo_json_add_key (w, key);
+  evo_json_add_number (w, x);
+}
+
+void
+evo_export_error_write (const EvoExportError *e, EvoJsonWriter *w)
+{
+  if (e->n_prompts == 0)
+    return;
+  evo_json_add_key (w, "export");
+  evo_json_begin_object (w);
+  add_number (w, "prompts", (double) e->n_prompts);
+  add_number (w, "same_token", (double) e->n_same);
+  add_number (w, "largest", e->largest);
+  add_number (w, "rms", e->rms);
+  evo_json_end_object (w);
+}
+
 guint64
 evo_export_error_bytes (const EvoModels *models, const EvoNode *search)
 {

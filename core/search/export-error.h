@@ -21,6 +21,8 @@ gboolean evo_export_error_get (struct EvoRun *run, const EvoNode *search, const 
 void evo_export_error_compare (const float *searched, const float *saved, gsize n_prompts, gsize vocab, EvoExportError *out);
 /* A sentence for people (owned); NULL: nothing was measured. */
 char *evo_export_error_text (const EvoExportError *e, const EvoNode *search);
+/* The member "export" of a search in scores.json; nothing where nothing was measured. */
+void evo_export_error_write (const EvoExportError *e, EvoJsonWriter *w);
 guint64 evo_export_error_bytes (const EvoModels *models, const EvoNode *search); /* held while it is measured, besides one model */
 
 #endif

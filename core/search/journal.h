@@ -34,43 +34,41 @@ typedef struct {
   EvoEvaluation *evaluations; guint n_evaluations;
 } EvoTrial;
 
-void evo_evaluation_clear (EvoEvaluation *e);
-void evo_trial_clear (EvoTrial *t);
+/* Texts that a model gave, kept under (node, model): [n], NULL entries are skipped; item numbers in items (NULL: 0 .. n - 1); values [n][n_values],
+ * the first is the item's score. */
+typedef struct { const char *model; const char *const *texts; const gint64 *items; const double *values; gsize n_values, n; } EvoAnswers;
 
 /* Errors: EVO_RUN_ERROR_JOURNAL (damaged, not a journal, of another version), EVO_STORE_ERROR_WRITE (disk full). */
 EvoJournal *evo_journal_open (const char *path, gboolean is_new, GError **error);
 void evo_journal_close (EvoJournal *j);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoJournal, evo_journal_close)
 
-/* Pairs key, value, ...; NULL-terminated. */
-gboolean evo_journal_set_meta (EvoJournal *j, const char *const *pairs, GError **error);
-char **evo_journal_get_meta (EvoJournal *j, GError **error);
-
-/* Texts that a model gave, kept under (node, model): [n], NULL entries are skipped; item numbers in items (NULL: 0 .. n - 1); values [n][n_values],
- * the first is the item's score. */
-typedef struct { const char *model; const char *const *texts; const gint64 *items; const double *values; gsize n_values, n; } EvoAnswers;
-
-/* One transaction; answers may be NULL. */
-gboolean evo_journal_add_trial (EvoJournal *j, const char *node, const EvoTrial *t, const EvoAnswers *answers, GError **error);
-/* 1: found (fills *t), 0: not there, -1: error. */
+/* --- journal-trials.c. What adds is one transaction; what gets returns 1: found (fills its outputs), 0: not there, -1: error. */
+void evo_evaluation_clear (EvoEvaluation *e);
+void evo_trial_clear (EvoTrial *t);
+gboolean evo_journal_add_trial (EvoJournal *j, const char *node, const EvoTrial *t, const EvoAnswers *answers /* or NULL */, GError **error);
 int evo_journal_get_trial (EvoJournal *j, const char *node, gint64 trial, EvoTrial *t, GError **error);
+gint64 evo_journal_count_trials (EvoJournal *j, const char *node);
+gboolean evo_journal_keep_answers (EvoJournal *j, const char *node, const char *model, GError **error); /* forgets those of other models */
 gboolean evo_journal_add_validation (EvoJournal *j, const char *node, gint64 generation, gint64 trial, const EvoEvaluation *e, GError **error);
 int evo_journal_get_validation (EvoJournal *j, const char *node, gint64 generation, gint64 *trial, EvoEvaluation *e, GError **error);
-/* One transaction; what was measured of an earlier model in that place is forgotten. */
+
+/* --- journal-stages.c, likewise. Meta: pairs key, value, ...; NULL-terminated. */
+gboolean evo_journal_set_meta (EvoJournal *j, const char *const *pairs, GError **error);
+char **evo_journal_get_meta (EvoJournal *j, GError **error);
+/* What was measured of an earlier model in that place is forgotten. */
 gboolean evo_journal_add_stage (EvoJournal *j, const char *node, gint64 best, double score, const char *path, GError **error);
 int evo_journal_get_stage (EvoJournal *j, const char *node, gint64 *best, double *score, char **path, GError **error);
+/* Forgets everything of these searches (NULL-terminated), and that `node` has been saved: its model is about to change. */
+gboolean evo_journal_forget (EvoJournal *j, const char *node, const char *const *searches, GError **error);
 /* get: 0 also where what is stored is of another trial. */
 gboolean evo_journal_add_export (EvoJournal *j, const char *node, gint64 trial, gint64 prompts, gint64 same, double largest, double rms,
                                  GError **error);
 int evo_journal_get_export (EvoJournal *j, const char *node, gint64 trial, gint64 *prompts, gint64 *same, double *largest, double *rms,
                             GError **error);
-/* One transaction. get: 0 also where what is stored has another identity. */
+/* get: 0 also where what is stored has another identity. */
 gboolean evo_journal_add_exam (EvoJournal *j, const char *node, const char *identity, const EvoEvaluation *e, const EvoAnswers *answers,
                                GError **error);
 int evo_journal_get_exam (EvoJournal *j, const char *node, const char *model, const char *identity, EvoEvaluation *e, GError **error);
-gboolean evo_journal_keep_answers (EvoJournal *j, const char *node, const char *model, GError **error); /* forgets those of other models */
-/* Forgets everything of these searches (NULL-terminated), and that `node` has been saved: its model is about to change. One transaction. */
-gboolean evo_journal_forget (EvoJournal *j, const char *node, const char *const *searches, GError **error);
-gint64 evo_journal_count_trials (EvoJournal *j, const char *node);
 
 #endif

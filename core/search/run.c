@@ -182,8 +182,9 @@ evo_run_free (EvoRun *run)
 
 /* ------------------------------------------------------------------ recipes and saving */
 
-char *
-evo_run_search_path (const EvoRun *run, const EvoNode *search)
+/* Where its model goes (owned). */
+static char *
+search_path (const EvoRun *run, const EvoNode *search)
 {
   return in_run (run, search->save_path != NULL ? search->save_path : search->name);
 }
@@ -191,7 +192,7 @@ evo_run_search_path (const EvoRun *run, const EvoNode *search)
 static char *
 path_of_search (gpointer data, const EvoNode *search)
 {
-  return evo_run_search_path (data, search);
+  return search_path (data, search);
 }
 
 /* The vector a model is computed under: the winner's, each simplex divided by its sum. Owned; NULL and error: a sum is 0. */
@@ -205,8 +206,9 @@ genes_of (const EvoRun *run, const EvoNode *node, const double *x, GError **erro
   return g_steal_pointer (&genes);
 }
 
-char *
-evo_run_recipe (const EvoRun *run, const EvoNode *node, const double *x, gint64 trial)
+/* The gene-free pipeline that makes the model again (owned). */
+static char *
+recipe_of (const EvoRun *run, const EvoNode *node, const double *x, gint64 trial)
 {
   g_autofree double *genes = genes_of (run, node, x, NULL);
 
@@ -242,7 +244,7 @@ card_scores (const EvoRun *run, const EvoNode *node)
 static gboolean
 save_node (EvoRun *run, const EvoNode *node, const double *x, gint64 trial, const char *path, GError **error)
 {
-  g_autofree char *recipe = evo_run_recipe (run, node, x, trial), *scores = card_scores (run, node);
+  g_autofree char *recipe = recipe_of (run, node, x, trial), *scores = card_scores (run, node);
   EvoSaveOptions options = { path, TRUE, &node->save_dtype, node->save_shard_bytes, recipe, *scores == '\0' ? NULL : scores };
   g_autofree double *genes = genes_of (run, node, x, error);
   g_autofree char *parent = g_path_get_dirname (path);
@@ -263,7 +265,7 @@ save_node (EvoRun *run, const EvoNode *node, const double *x, gint64 trial, cons
 static gboolean
 save_found_path (EvoRun *run, const EvoNode *search, const double *x, gint64 trial, const char *path, GError **error)
 {
-  g_autofree char *recipe = evo_run_recipe (run, search, x, trial), *scores = card_scores (run, search), *parent = g_path_get_dirname (path);
+  g_autofree char *recipe = recipe_of (run, search, x, trial), *scores = card_scores (run, search), *parent = g_path_get_dirname (path);
   g_autoptr (EvoGraph) graph = evo_graph_new_from_text (recipe, -1, search->name, run->out, evo_graph_get_registry (run->graph), NULL, error);
   g_autoptr (EvoModels) models = graph == NULL ? NULL : evo_models_new (graph, error);
   const EvoNode *node = models == NULL ? NULL : evo_graph_find (graph, evo_node_model (search)->name);
@@ -289,7 +291,7 @@ static gboolean
 rewrite_card (EvoRun *run, const EvoNode *node, const double *x, gint64 trial, const char *path, const EvoBest *found, GError **error)
 {
   g_autofree char *export_error = found == NULL ? NULL : evo_export_error_text (&found->saved, node);
-  g_autofree char *recipe = evo_run_recipe (run, node, x, trial), *scores = card_scores (run, node);
+  g_autofree char *recipe = recipe_of (run, node, x, trial), *scores = card_scores (run, node);
   EvoSaveOptions options = { path, TRUE, &node->save_dtype, node->save_shard_bytes, recipe, *scores == '\0' ? NULL : scores, export_error };
   g_autofree char *card = evo_model_card (run->models, evo_node_model (node), &options), *file = g_build_filename (path, "README.md", NULL);
 
@@ -332,7 +334,7 @@ static gboolean
 write_recipes (EvoRun *run, const EvoBest *best, GError **error)
 {
   const EvoNode *node = best->node;
-  g_autofree char *recipe = evo_run_recipe (run, node, best->x, best->trial), *name = g_strconcat (node->name, ".best.json", NULL);
+  g_autofree char *recipe = recipe_of (run, node, best->x, best->trial), *name = g_strconcat (node->name, ".best.json", NULL);
   g_autofree char *yml_name = g_strconcat (node->name, ".best.yml", NULL), *path = in_run (run, name), *yml_path = in_run (run, yml_name);
   g_autofree double *genes = genes_of (run, node, best->x, error);
   g_autofree char *yml = NULL;
@@ -363,7 +365,7 @@ finish_search (EvoRun *run, EvoBest *best, GError **error)
   double score;
   int rc = evo_journal_get_stage (run->journal, node->name, &trial, &score, &stored, error);
 
-  best->path = evo_run_search_path (run, node);
+  best->path = search_path (run, node);
   if (rc < 0 || !write_recipes (run, best, error))
     return FALSE;
   if (rc == 1 && trial != best->trial && !forget_later (run, node, error))

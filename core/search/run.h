@@ -61,14 +61,12 @@ gboolean evo_run_execute (EvoRun *run, GError **error);
 char *evo_run_table (const EvoRun *run);
 
 /* --- shared by the files of this room */
-gboolean evo_run_search (EvoRun *run, const EvoNode *search, EvoBest *best, GError **error);        /* loop.c */
+gboolean evo_run_search (EvoRun *run, const EvoNode *search, EvoBest *best, GError **error);        /* loop/loop.c */
 gboolean evo_run_exam (EvoRun *run, const EvoNode *evaluator, EvoExam *out, GError **error);        /* exam.c */
 char *evo_run_scores_json (const EvoRun *run);                                                      /* scores.c */
-char *evo_run_recipe (const EvoRun *run, const EvoNode *node, const double *x, gint64 trial);       /* run.c: gene-free pipeline */
 gboolean evo_run_check_identity (EvoRun *run, GError **error);                                      /* identity.c */
 gboolean evo_run_write_identity (EvoRun *run, GError **error);
 /* Digest of what an exam's scores depend on besides the journal's identity: its own parameters and files, and which candidates won. Owned. */
 char *evo_run_exam_identity (EvoRun *run, const EvoNode *exam, GError **error);
-char *evo_run_search_path (const EvoRun *run, const EvoNode *search);                               /* where its model goes (owned) */
 
 #endif

@@ -108,21 +108,6 @@ write_path (EvoJsonWriter *w, const EvoModels *models, const EvoBest *b)
   evo_json_end_array (w);
 }
 
-/* Of a path, as it was saved against what was searched. */
-static void
-write_export (EvoJsonWriter *w, const EvoExportError *e)
-{
-  if (e->n_prompts == 0)
-    return;
-  evo_json_add_key (w, "export");
-  evo_json_begin_object (w);
-  add_number (w, "prompts", (double) e->n_prompts);
-  add_number (w, "same_token", (double) e->n_same);
-  add_number (w, "largest", e->largest);
-  add_number (w, "rms", e->rms);
-  evo_json_end_object (w);
-}
-
 static void
 write_best (EvoJsonWriter *w, const EvoModels *models, const EvoBest *b)
 {
@@ -145,7 +130,7 @@ write_best (EvoJsonWriter *w, const EvoModels *models, const EvoBest *b)
   evo_json_add_value (w, evo_json_root (doc));
   write_path (w, models, b);
   evo_json_end_object (w);
-  write_export (w, &b->saved);
+  evo_export_error_write (&b->saved, w);
   evo_json_end_object (w);
 }
 

@@ -9,23 +9,10 @@
 #include "core/base/error.h"
 #include "core/base/text.h"
 
-/* As layout.c starts the graph-wide vector: what is given, else the middle of the range. */
-static double
-start_of (const EvoGene *g, guint part)
-{
-  if (g->starts != NULL)
-    return g->starts[part];
-  if (!isnan (g->start))
-    return g->start;
-  if (g->is_choice)
-    return 0;
-  return g->is_log ? sqrt (g->low * g->high) : (g->low + g->high) / 2;
-}
-
 static EvoDim
 dimension (const EvoGene *g, guint part)
 {
-  EvoDim d = { .name = g->labels[part], .kind = EVO_DIM_REAL, .low = g->low, .high = g->high, .start = start_of (g, part), .sigma = NAN };
+  EvoDim d = { .name = g->labels[part], .kind = EVO_DIM_REAL, .low = g->low, .high = g->high, .start = evo_gene_start (g, part), .sigma = NAN };
 
   if (g->is_choice)
     return (EvoDim){ .name = g->labels[part], .kind = EVO_DIM_CHOICE, .n_choices = g->n_choices, .low = 0, .high = g->n_choices - 1.0,
@@ -124,21 +111,6 @@ evo_space_genes_json (const EvoSpace *s, const double *x)
 }
 
 static gboolean
-fail_at (GError **error, const EvoJson *v, const char *format, ...) G_GNUC_PRINTF (3, 4);
-
-static gboolean
-fail_at (GError **error, const EvoJson *v, const char *format, ...)
-{
-  g_autofree char *where = evo_json_where (v), *what = NULL;
-  va_list args;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  return evo_set_error (error, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s: %s", where, what);
-}
-
-static gboolean
 read_one (const EvoGene *g, const EvoJson *v, double *out, GError **error)
 {
   char number[EVO_NUMBER_TEXT], low[EVO_NUMBER_TEXT], high[EVO_NUMBER_TEXT];
@@ -150,7 +122,7 @@ read_one (const EvoGene *g, const EvoJson *v, double *out, GError **error)
       return TRUE;
     }
   if (g->choice_names != NULL)
-    return fail_at (error, v, "is none of the gene's choices");
+    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "is none of the gene's choices");
   if (!evo_param_scalar_from_json (g->param, v, &scalar, error))
     return FALSE;
   for (guint i = 0; i < g->n_choices; i++)
@@ -159,12 +131,13 @@ read_one (const EvoGene *g, const EvoJson *v, double *out, GError **error)
       return TRUE;
     }
   if (g->is_choice)
-    return fail_at (error, v, "is none of the gene's choices");
+    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "is none of the gene's choices");
   if (!(scalar >= g->low && scalar <= g->high))
-    return fail_at (error, v, "%s is outside the gene's %s ... %s", evo_number_text (scalar, number), evo_number_text (g->low, low),
-                    evo_number_text (g->high, high));
+    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s is outside the gene's %s ... %s", evo_number_text (scalar, number),
+                        evo_number_text (g->low, low), evo_number_text (g->high, high));
   if (g->is_int && scalar != rint (scalar))
-    return fail_at (error, v, "%s is not a whole number, as the gene's are", evo_number_text (scalar, number));
+    return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s is not a whole number, as the gene's are",
+                        evo_number_text (scalar, number));
   *out = scalar;
   return TRUE;
 }
@@ -194,8 +167,8 @@ set_named (const EvoSpace *s, const EvoJson *v, double *x, GError **error)
   }
   if (found)
     return TRUE;
-  g_autofree char *where = evo_json_where (v), *tail = evo_did_you_mean (evo_json_key (v), names);
-  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "%s: there is no gene of this name%s", where, tail);
+  g_autofree char *tail = evo_did_you_mean (evo_json_key (v), names);
+  return evo_fail_at (error, v, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "there is no gene of this name%s", tail);
 }
 
 gboolean

@@ -18,6 +18,7 @@ typedef struct {
   gboolean smoke;
 } EvoWorkerSetup;
 
+/* --- workers/workers.c */
 /* Starts n workers; setup is copied. */
 EvoWorkers *evo_workers_new (guint n, const EvoWorkerSetup *setup, GError **error);
 void evo_workers_free (EvoWorkers *w);   /* closes their sockets and waits; a worker that does not end is killed */
@@ -40,7 +41,7 @@ gboolean evo_workers_submit (EvoWorkers *w, const EvoCandidate *c, GError **erro
 /* Waits for a reply, at most timeout_ms. 1: *reply filled, 0: nothing yet, -1: error (three candidates running killed their worker). */
 int evo_workers_wait (EvoWorkers *w, int timeout_ms, EvoReply *reply, GError **error);
 
-/* The worker's side: the whole life of a process started with --worker FD. Returns the exit code. */
+/* --- workers/worker.c: the whole life of a process started with --worker FD. Returns the exit code. */
 int evo_worker_main (int fd);
 
 #endif

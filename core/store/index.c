@@ -55,18 +55,16 @@ static gboolean
 check_file_name (const EvoJson *v, const char *folder, GError **error)
 {
   const char *name = evo_json_string (v);
-  g_autofree char *where = evo_json_where (v), *quoted = NULL;
+  g_autofree char *quoted = NULL;
 
   if (name == NULL)
-    return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "%s: is %s; the name of a file is needed", where,
-                          evo_json_kind_name (evo_json_kind (v)));
+    return evo_fail_at (error, v, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "is %s; the name of a file is needed",
+                        evo_json_kind_name (evo_json_kind (v)));
   quoted = evo_quote_name (name);
   if (name[0] == '\0' || strchr (name, '/') != NULL || g_str_equal (name, ".") || g_str_equal (name, ".."))
-    return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT,
-                          "%s: %s is not the plain name of a file beside the index", where, quoted);
+    return evo_fail_at (error, v, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "%s is not the plain name of a file beside the index", quoted);
   if (!evo_file_exists (folder, name))
-    return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_MISSING,
-                          "%s: the file %s is not there; copy or download it", where, quoted);
+    return evo_fail_at (error, v, EVO_STORE_ERROR, EVO_STORE_ERROR_MISSING, "the file %s is not there; copy or download it", quoted);
   return TRUE;
 }
 

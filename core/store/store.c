@@ -214,15 +214,21 @@ evo_store_check (const EvoStore *s, guint i, GError **error)
                         "since is worth nothing", s->tensors[i].part->path);
 }
 
-gboolean
-evo_store_read (const EvoStore *s, const EvoKernels *k, guint i, gint64 first, gsize n, float *out, GError **error)
+void
+evo_store_widen (const EvoStore *s, const EvoKernels *k, guint i, gint64 first, gsize n, float *out)
 {
   const EvoShape *shape;
 
-  g_return_val_if_fail (i < s->n_tensors, FALSE);
+  g_return_if_fail (i < s->n_tensors);
   shape = &s->tensors[i].entry->shape;
-  g_return_val_if_fail (first >= 0 && first <= shape->n && n <= (gsize) (shape->n - first), FALSE);
+  g_return_if_fail (first >= 0 && first <= shape->n && n <= (gsize) (shape->n - first));
   evo_dtype_to_f32 (k, out, shape->dtype, (const guint8 *) evo_store_peek (s, i) + (gsize) first * evo_dtype_size (shape->dtype), n);
+}
+
+gboolean
+evo_store_read (const EvoStore *s, const EvoKernels *k, guint i, gint64 first, gsize n, float *out, GError **error)
+{
+  evo_store_widen (s, k, i, first, n, out);
   return evo_store_check (s, i, error);
 }
 

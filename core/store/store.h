@@ -25,7 +25,9 @@ const EvoShape *evo_store_get_tensor (const EvoStore *store, guint i);
 int evo_store_find (const EvoStore *store, const char *name);  /* index, -1: none */
 gconstpointer evo_store_peek (const EvoStore *store, guint i); /* mapped bytes, row-major little endian; alive with the store */
 gboolean evo_store_check (const EvoStore *store, guint i, GError **error); /* FALSE, CHANGED: the file of tensor i was lost */
-/* Elements [first, first + n) of float tensor i as fp32, then evo_store_check. */
+/* Elements [first, first + n) of float tensor i as fp32; evo_store_check, asked later, says whether the file had them. */
+void evo_store_widen (const EvoStore *store, const EvoKernels *k, guint i, gint64 first, gsize n, float *out);
+/* The same, then evo_store_check. */
 gboolean evo_store_read (const EvoStore *store, const EvoKernels *k, guint i, gint64 first, gsize n, float *out, GError **error);
 void evo_store_release (const EvoStore *store, guint i);       /* the pages of tensor i may leave memory (MADV_DONTNEED on the mapping) */
 const EvoJson *evo_store_get_config (const EvoStore *store);   /* config.json's root; NULL: there is none */

@@ -55,7 +55,7 @@ AT (EvoMergeCall, in, 64); AT (EvoMergeCall, aux, 72); AT (EvoMergeCall, coef, 8
 AT (EvoMergeCall, last_tie, 96); AT (EvoMergeCall, out, 104); AT (EvoMergeCall, scratch, 112); AT (EvoMergeCall, first, 120);
 AT (EvoMergeCall, n, 128);
 
-SIZE (EvoMergeOp, 200);
+SIZE (EvoMergeOp, 224);
 AT (EvoMergeOp, size, 0); AT (EvoMergeOp, name, 8); AT (EvoMergeOp, summary, 16); AT (EvoMergeOp, params, 24);
 AT (EvoMergeOp, params_size, 32); AT (EvoMergeOp, in_params, 40); AT (EvoMergeOp, in_params_size, 48); AT (EvoMergeOp, min_inputs, 56);
 AT (EvoMergeOp, max_inputs, 60); AT (EvoMergeOp, n_passes, 64); AT (EvoMergeOp, access, 68); AT (EvoMergeOp, scope, 72);
@@ -63,7 +63,8 @@ AT (EvoMergeOp, flags, 76); AT (EvoMergeOp, n_cuts_per_input, 80); AT (EvoMergeO
 AT (EvoMergeOp, n_sums, 96); AT (EvoMergeOp, measure, 104); AT (EvoMergeOp, keys, 112); AT (EvoMergeOp, rank, 120);
 AT (EvoMergeOp, solve, 128); AT (EvoMergeOp, n_coef, 136); AT (EvoMergeOp, scratch_bytes, 144); AT (EvoMergeOp, merge, 152);
 AT (EvoMergeOp, pick, 160); AT (EvoMergeOp, aux_shape, 168); AT (EvoMergeOp, host, 176); AT (EvoMergeOp, formula, 184);
-AT (EvoMergeOp, source, 192);
+AT (EvoMergeOp, source, 192); AT (EvoMergeOp, n_figures, 180); AT (EvoMergeOp, n_values, 200); AT (EvoMergeOp, values, 208);
+AT (EvoMergeOp, pool, 216);
 
 SIZE (EvoDim, 48);
 AT (EvoDim, name, 0); AT (EvoDim, kind, 8); AT (EvoDim, n_choices, 12); AT (EvoDim, low, 16); AT (EvoDim, high, 24);

@@ -129,6 +129,12 @@ def test_inspect_model(folder):
     only.mkdir()
     shutil.copy(JA / "model.safetensors", only)
     result = evo.run("inspect", only)
+    (only / "adapter_config.json").write_text("{}")
+    evo.check("an adapter is said to be one", evo.run("inspect", only).stdout.endswith("\na LoRA adapter; a node of model.lora applies it to its base\n"))
+    for name in ("p.json", "r.yml"):
+        said(evo.run("inspect", evo.write(folder, name, "{}")), 2, f"evopipe: {folder / name}: is neither a model nor a run; evopipe check says what is in a "
+             "pipeline or a recipe")
+    said(evo.run("inspect", folder / "nowhere"), 2, f"evopipe: {folder / 'nowhere'}: there is no such file or directory, and names of plugins have no /")
     evo.check("a model of no known architecture can be looked at", result.returncode == 0 and "6 layers" in result.stdout and "can be merged and saved" in result.stdout,
               result.stdout[-300:] + result.stderr)
 
@@ -405,6 +411,10 @@ def test_run(folder):
          f"evopipe: {folder / 'other'}: exists and is no run directory; --force would lose it; choose another --out")
     evo.check("what was in it still is", (folder / "other/thesis.txt").read_text() == "all of it")
     test_inspect_run(out, best, result)
+    mixed = evo.write(folder, "mixed.json", evo.pipeline({**models("ja", "math"), "mix": {"use": "merge.linear", "in": ["ja", "math"]}}, save={"mix": "mixed"}))
+    evo.run("run", mixed, "--out", folder / "mixed-run")
+    shown = evo.run("inspect", folder / "mixed-run").stdout
+    evo.check("inspect RUN: what was saved without a search", shown == f"{folder / 'mixed-run'}: ended\n\nmix: not searched\n  {folder / 'mixed-run/mixed'}\n", shown)
 
 
 def test_inspect_run(out, best, result):

@@ -159,9 +159,6 @@ def test_vocabulary(folder, op):
     node = op.node(op.inputs("wide"))
     said(f"{op.name}: another vocabulary", merge(folder, node), 2, '.weight" is [6, 4] in ', "wide", 'write "tokenizer": "union" or "base"')
     finite(f"{op.name}: tokenizer base", merged(folder, node | {"tokenizer": "base"}))
-    if op.name == "merge.fisher":  # whose files go by rows
-        said(f"{op.name}: tokenizer union", merge(folder, node | {"tokenizer": "union"}), 2, "fisher file", "by the tokens of a", "other rows")
-        return
     finite(f"{op.name}: tokenizer union", merged(folder, node | {"tokenizer": "union"}), 8)
 
 

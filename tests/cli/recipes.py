@@ -177,7 +177,17 @@ def test_vocabularies(folder):
             {t: 256 + i for i, t in enumerate(ADDED)} if shape[0] > 256 else {}) | ({"<new>": 264} if "tokens" in file.stem else {}), added)
     again = evo.run("merge", work / "linear-bigvocab-trunc/evopipe.json", "again", cwd=work)
     evo.check("what was cut is said in evopipe.json", again.returncode == 0 and evo.digest(work / "again") == evo.digest(work / "linear-bigvocab-trunc"), again.stderr)
-    checked = run(work, "check", (DATA / "vocab/linear-bigvocab-trunc.yml").read_text(), "--unsafe-truncate-embeddings")
+    text = (DATA / "vocab/linear-bigvocab-trunc.yml").read_text()
+    result = run(work, "import", text, "--unsafe-truncate-embeddings")
+    evo.write(work, "cut.json", result.stdout)
+    again = evo.run("merge", "cut.json", "cut", cwd=work)
+    evo.check("import takes the option: its pipeline, without it, makes the same bytes", again.returncode == 0 and "embeddings are cut from 264 rows to 256" in
+              again.stderr and evo.digest(work / "cut") == evo.digest(work / "linear-bigvocab-trunc"), result.stderr + again.stderr)
+    result = run(work, "import", text)
+    evo.check("import without it", result.returncode == 2 and result.stdout == "" and "merge with --unsafe-truncate-embeddings" in result.stderr, result.stderr)
+    chosen = json.loads(run(work, "import", text + "tokenizer: {source: union}\n", "--unsafe-truncate-embeddings").stdout)["nodes"]["merged"]["tokenizer"]
+    evo.check("what the recipe says of a tokenizer stays", chosen == {"source": "union"}, chosen)
+    checked = run(work, "check", text, "--unsafe-truncate-embeddings")
     evo.check("check takes the option too", checked.returncode == 0 and "embeddings are cut" in checked.stderr, checked.stderr)
 
 

@@ -116,6 +116,7 @@ check_declaration (const EvoMergeOp *op, gboolean has_base)
   g_assert_true ((op->keys == NULL) == (op->rank == NULL));
   g_assert_true ((op->keys == NULL) == (op->n_cuts_per_input + op->n_cuts_fixed == 0));
   g_assert_true ((op->measure == NULL) == (op->n_passes == 0));
+  g_assert_true ((op->pool == NULL) == (op->n_figures == 0));
   check_table (op, op->params, op->params_size);
   check_table (op, op->in_params, op->in_params_size);
 }

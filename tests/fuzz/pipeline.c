@@ -115,7 +115,7 @@ check_same (EvoGraph *g)
   g_assert_true (g_strv_equal ((const char *const *) a, (const char *const *) b));
 }
 
-/* Numbers the genes as layout.c does, each at its start; FALSE: one does not fit that many layers. */
+/* Numbers the genes as layout/genes.c does, each at its start; FALSE: one does not fit that many layers. */
 static gboolean
 bind_genes (EvoGraph *g, GArray *x)
 {

@@ -324,4 +324,91 @@ static const EvoMergeOp aux_op = { .size = sizeof aux_op, .name = "probe-aux", .
                                    EVO_TAKES_PER_INPUT (AuxInput, aux_in_params), .n_passes = 1, .n_sums = aux_n_sums, .measure = aux_measure,
                                    .merge = aux_merge };
 
-EVO_PLUGIN_ (EVO_KIND_MERGE, &row_op, &tensor_op, &cut_op, &sum_op, &seed_op, &aux_op)
+/* ------------------------------------------------------------------ figures */
+
+typedef struct { guint32 scope; gint64 give; gboolean fail; } PoolParams;
+
+static const EvoParam pool_params[] = {
+  EVO_CHOICE (PoolParams, scope, 0, "Whether there are figures.", "model", "tensor"),
+  EVO_INTEGER (PoolParams, give, 2, EVO_LIMITS (0, 2), "How many numbers a tensor gives."),
+  EVO_BOOL (PoolParams, fail, FALSE, "Fails where it would give them."),
+  EVO_PARAMS_END
+};
+
+static guint32
+pool_scope_of (const void *params)
+{
+  return ((const PoolParams *) params)->scope == 0 ? EVO_OVER_MODEL : EVO_OVER_TENSOR;
+}
+
+static gboolean
+pool_measure (const EvoMergeCall *c, guint pass, double *sums, GError **error)
+{
+  double sum = c->k->sum (c->in[0], c->n);
+
+  sums[0] += pass == 0 ? sum : sum * c->coef[0];
+  if (pass == 1)
+    sums[1] += (double) c->n;
+  return use_scratch (c, error);
+}
+
+static guint32
+pool_n_values (const EvoMergeCall *c)
+{
+  return (guint32) ((const PoolParams *) c->params)->give;
+}
+
+/* The tensor's sum, and how many elements it has. */
+static gboolean
+pool_values (const EvoMergeCall *c, const double *sums, double *values, GError **error)
+{
+  const PoolParams *p = c->params;
+
+  if (p->fail)
+    return evo_fail (error, EVO_PLUGIN_ERROR_PARAM, "gives nothing");
+  for (gint64 i = 0; i < p->give; i++)
+    values[i] = sums[2 * i];
+  return TRUE;
+}
+
+/* How many numbers there are, and the first and the last of them. */
+static gboolean
+pool_pool (double *values, gsize n, double *figures, GError **error)
+{
+  figures[0] = (double) n;
+  figures[1] = n == 0 ? 0 : values[0];
+  figures[2] = n == 0 ? 0 : values[n - 1];
+  for (gsize i = 0; i < n; i++)
+    values[i] = NAN; /* they are its own */
+  return n != 1 || evo_fail (error, EVO_PLUGIN_ERROR_NUMERIC, "one number is not enough");
+}
+
+static guint32
+pool_n_coef (const EvoMergeCall *c)
+{
+  return 6;
+}
+
+static gboolean
+pool_solve (const EvoMergeCall *c, const double *sums, double *coef, GError **error)
+{
+  for (guint i = 0; i < (((const PoolParams *) c->params)->scope == 0 ? 6 : 3); i++)
+    coef[i] = sums[i];
+  return TRUE;
+}
+
+static gboolean
+pool_merge (const EvoMergeCall *c, GError **error)
+{
+  for (gsize i = 0; i < c->n; i++)
+    c->out[i] = (float) c->coef[(c->first + (gint64) i) % 6];
+  return use_scratch (c, error);
+}
+
+static const EvoMergeOp pool_op = { .size = sizeof pool_op, .name = "probe-pool", .summary = "Shows its sums and the model's figures.",
+                                    .min_inputs = 1, EVO_TAKES (PoolParams, pool_params), .flags = EVO_MERGE_MEASURE_FIXED, .n_passes = 2,
+                                    .n_sums = sum_n_sums, .measure = pool_measure, .n_coef = pool_n_coef, .solve = pool_solve,
+                                    .scope_of = pool_scope_of, .scratch_bytes = scratch_bytes, .merge = pool_merge, .n_figures = 3,
+                                    .n_values = pool_n_values, .values = pool_values, .pool = pool_pool };
+
+EVO_PLUGIN_ (EVO_KIND_MERGE, &row_op, &tensor_op, &cut_op, &sum_op, &seed_op, &aux_op, &pool_op)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * test-aux.c - files of tensors that a merge's inputs name: what is checked from their headers, and what operators are handed of them.
  */
+#include <float.h>
 #include <string.h>
 
 #include "core/base/error.h"
@@ -252,6 +253,162 @@ test_shaped_bound (void)
   g_assert_cmpuint (evo_merge_bound (m.models, node, 3), ==, (900 * 5 + 900 + 300 * 300) * sizeof (float) + op->scratch_bytes (&t, 1, 900) + 3 * slices);
 }
 
+/* ------------------------------------------------------------------ rows by token */
+
+#define EMBED "model.embed_tokens.weight"
+#define HEAD "lm_head.weight"
+/* Ids:  0  1  2
+ * a     u  v  w
+ * b     v  u  x */
+static void
+write_speakers (gint64 width, const float *a, const float *b)
+{
+  const float *of[] = { a, b };
+  const char *const names[] = { "a", "b" };
+
+  for (guint i = 0; i < 2; i++) {
+    made_model (names[i], (MadeTensor[]){ { EMBED, EVO_DTYPE_F32, 2, { 3, width }, of[i], NULL }, { HEAD, EVO_DTYPE_F32, 2, { 3, width }, of[i], NULL },
+                                          { "model.norm.weight", EVO_DTYPE_F32, 1, { 3 }, of[i], NULL } }, 3, "{\"vocab_size\": 3}");
+    made_file (names[i], "tokenizer.json", i == 0 ? "{\"model\": {\"vocab\": {\"u\": 0, \"v\": 1, \"w\": 2}}}"
+                                                  : "{\"model\": {\"vocab\": {\"v\": 0, \"u\": 1, \"x\": 2}}}");
+  }
+}
+
+static void
+write_fishers (const char *name, const float *f)
+{
+  made_model (name, (MadeTensor[]){ { EMBED, EVO_DTYPE_F32, 2, { 3, 2 }, f, NULL }, { HEAD, EVO_DTYPE_F32, 2, { 3, 2 }, f, NULL },
+                                    { "model.norm.weight", EVO_DTYPE_F32, 1, { 3 }, f, NULL } }, 3, NULL);
+}
+
+static void
+check_floats (const char *nodes, const char *tensor, const float *expected, guint n)
+{
+  for (guint threads = 1; threads <= 3; threads += 2) {
+    g_auto (Made) m = { NULL };
+    g_autofree float *x = NULL;
+
+    made_open_good (&m, nodes);
+    x = made_floats (&m, "m", tensor, &(MadeHow){ threads, NULL, -1, NULL, NULL });
+    g_assert_cmpint (evo_models_get_layout (m.models, evo_graph_find (m.graph, "m"))->tensors[made_find (&m, "m", tensor)].shape.n, ==, n);
+    for (guint i = 0; i < n; i++)
+      g_assert_cmpfloat (x[i], ==, expected[i]);
+  }
+}
+
+static const float rows_a[] = { 4, 40, 8, 80, 12, 120 }, rows_b[] = { 16, 160, 20, 200, 24, 240 };
+static const float fisher_a[] = { 1, 3, 1, 1, 2, 2 }, fisher_b[] = { 3, 1, 1, 1, 8, 8 };
+
+#define BY_TOKEN(vocab) AB "'m': {'use': 'merge.fisher', 'floor': 0, 'tokenizer': " vocab ", 'in': [{'from': 'a', 'fisher': 'fa'}, {'from': 'b', 'fisher': 'fb'}]}"
+
+/* Fisher values go with their tokens: u (1, 3) in a, (1, 1) in b; v (1, 1) and (3, 1); w is a's alone, x b's. Sums of fours are exact. */
+static void
+test_tokens (void)
+{
+  const float u[] = { (4 + 20) / 2.f, (3 * 40 + 200) / 4.f }, v[] = { (8 + 3 * 16) / 4.f, (80 + 160) / 2.f };
+  const float base[] = { u[0], u[1], v[0], v[1], 12, 120 }, node[] = { v[0], v[1], u[0], u[1], 24, 240 };
+  const float both[] = { u[0], u[1], v[0], v[1], 12, 120, 24, 240 }, norm[] = { (4 + 3 * 16) / 4.f, (3 * 40 + 160) / 4.f, (8 + 20) / 2.f };
+  /* cut, not gathered: what is behind each other in the files */
+  const float plain[] = { (4 + 3 * 16) / 4.f, (3 * 40 + 160) / 4.f, (8 + 20) / 2.f, (80 + 200) / 2.f, (2 * 12 + 8 * 24) / 10.f, (2 * 120 + 8 * 240) / 10.f };
+
+  write_speakers (2, rows_a, rows_b);
+  write_fishers ("fa", fisher_a);
+  write_fishers ("fb", fisher_b);
+  for (guint i = 0; i < 2; i++) {
+    const char *tensor = i == 0 ? EMBED : HEAD;
+
+    check_floats (BY_TOKEN ("'base'"), tensor, base, G_N_ELEMENTS (base));
+    check_floats (BY_TOKEN ("'b'"), tensor, node, G_N_ELEMENTS (node));
+    check_floats (BY_TOKEN ("'union'"), tensor, both, G_N_ELEMENTS (both));
+    check_floats (BY_TOKEN ("'truncate'"), tensor, plain, G_N_ELEMENTS (plain));
+  }
+  check_floats (BY_TOKEN ("'union'"), "model.norm.weight", norm, G_N_ELEMENTS (norm));
+}
+
+/* A row that a rule gives, though the model has the token, and one that pads are not its own: 0. */
+static void
+test_token_rules (void)
+{
+  const float sum_a = 1 + 3 + 1 + 1, a[] = { 4, 40, 8, 80 };
+  float expected[10];
+
+  write_speakers (2, rows_a, rows_b);
+  write_fishers ("fa", fisher_a);
+  for (guint i = 0; i < 10; i++)
+    expected[i] = (i < 4 ? a[i] * fisher_a[i] : 0) + sum_a - 10; /* the second input has no file: -1 an element */
+  check_floats (AB "'m': {'use': 'merge.probe-aux', 'tokenizer': {'source': 'base', 'pad_to_multiple_of': 5, 'tokens': {'w': {'source': {'kind': 'model_token', "
+                "'model': 'b', 'token': 'x'}, 'force': true}}}, 'in': [{'from': 'a', 'file': 'fa'}, 'b']}", EMBED, expected, 10);
+}
+
+/* A merge whose rows were gathered is an input like any other: its file has the rows that it has. */
+static void
+test_token_nested (void)
+{
+  const float inner[] = { 4, 40, 8, 80, 12, 120, 24, 240 }, f[] = { 1, 1, 2, 2, 4, 4, 8, 8 }; /* u v w x */
+  float expected[6];
+
+  write_speakers (2, rows_a, rows_b);
+  made_model ("fi", (MadeTensor[]){ { EMBED, EVO_DTYPE_F32, 2, { 4, 2 }, f, NULL }, { HEAD, EVO_DTYPE_F32, 2, { 4, 2 }, f, NULL },
+                                    { "model.norm.weight", EVO_DTYPE_F32, 1, { 3 }, f, NULL } }, 3, NULL);
+  for (guint i = 0; i < 6; i++) {
+    static const guint of[] = { 1, 0, 3 }; /* b's v u x */
+    guint from = 2 * of[i / 2] + i % 2;
+
+    expected[i] = inner[from] * f[from] + 2 * (1 + 2 + 8) - 6; /* -1 an element of what has no file */
+  }
+  check_floats (AB "'i': {'use': 'merge.linear', 'tokenizer': 'union', 'in': [{'from': 'a', 'weight': 1}, {'from': 'b', 'weight': 0}]}, "
+                "'m': {'use': 'merge.probe-aux', 'tokenizer': 'b', 'in': [{'from': 'i', 'file': 'fi'}, 'b']}", EMBED, expected, 6);
+}
+
+/* Rows that lie across slices, with sums over them and over all. */
+static void
+test_token_slices (void)
+{
+  enum { WIDTH = 30001 };
+  static const int of_b[] = { 1, 0, -1, 2 }; /* u v w x */
+  g_autofree float *a = made_whole (3 * WIDTH, 5, 1), *b = made_whole (3 * WIDTH, 5, 2), *f = made_whole (3 * WIDTH, 3, 3);
+
+  write_speakers (WIDTH, a, b);
+  made_model ("fb", (MadeTensor[]){ { EMBED, EVO_DTYPE_F32, 2, { 3, WIDTH }, f, NULL }, { HEAD, EVO_DTYPE_F32, 2, { 3, WIDTH }, f, NULL },
+                                    { "model.norm.weight", EVO_DTYPE_F32, 1, { 3 }, f, NULL } }, 3, NULL);
+  for (guint by_row = 0; by_row < 2; by_row++) {
+    g_autofree float *expected = g_new (float, 4 * WIDTH);
+    double sums[5] = { 0 };
+
+    for (guint i = 0; i < 4 * WIDTH; i++) {
+      double v = of_b[i / WIDTH] < 0 ? 0 : f[of_b[i / WIDTH] * WIDTH + (int) (i % WIDTH)];
+
+      sums[i / WIDTH] += v;
+      sums[4] += v;
+      expected[i] = of_b[i / WIDTH] < 0 ? 0 : b[of_b[i / WIDTH] * WIDTH + (int) (i % WIDTH)] * (float) v;
+    }
+    for (guint i = 0; i < 4 * WIDTH; i++)
+      expected[i] = (float) (expected[i] + (by_row ? sums[i / WIDTH] - WIDTH : sums[4] - 4 * WIDTH));
+    check_floats (by_row ? AB "'m': {'use': 'merge.probe-aux', 'over': 'row', 'tokenizer': 'union', 'in': ['a', {'from': 'b', 'file': 'fb'}]}"
+                         : AB "'m': {'use': 'merge.probe-aux', 'tokenizer': 'union', 'in': ['a', {'from': 'b', 'file': 'fb'}]}", EMBED, expected, 4 * WIDTH);
+  }
+}
+
+/* A Gram matrix is of a layer's inputs, whose order no token changes: rows are gathered, the matrix stays. */
+static void
+test_token_grams (void)
+{
+  const float expected[] = { (4 + 3 * 20) / 4.f, (3 * 40 + 200) / 4.f, (8 + 3 * 16) / 4.f, (3 * 80 + 160) / 4.f, 12, 120, 24, 240 };
+  g_auto (Made) m = { NULL };
+  g_autofree float *head = NULL, *embed = NULL;
+
+  write_speakers (2, rows_a, rows_b);
+  made_model ("ga", &(MadeTensor){ HEAD, EVO_DTYPE_F32, 2, { 2, 2 }, grams, NULL }, 1, NULL);
+  made_model ("gb", &(MadeTensor){ HEAD, EVO_DTYPE_F32, 2, { 2, 2 }, grams + 4, NULL }, 1, NULL);
+  made_open_good (&m, AB "'m': {'use': 'merge.regmean', 'tokenizer': 'union', 'in': [{'from': 'a', 'gram': 'ga'}, {'from': 'b', 'gram': 'gb'}]}");
+  head = made_floats (&m, "m", HEAD, &made_plainly);
+  embed = made_floats (&m, "m", EMBED, &made_plainly);
+  for (guint i = 0; i < 8; i++) /* solved in double by a 2 x 2 decomposition, rounded once to fp32 */
+    g_assert_cmpfloat (fabs (head[i] - expected[i]), <=, FLT_EPSILON * 240);
+  g_assert_cmpfloat (embed[0], ==, (4 + 20) / 2.f);
+  g_assert_cmpfloat (embed[7], ==, 240);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -269,6 +426,11 @@ main (int argc, char **argv)
   g_test_add_func ("/aux/shaped-misfits", test_shaped_misfits);
   g_test_add_func ("/aux/shaped-partly", test_shaped_partly);
   g_test_add_func ("/aux/shaped-bound", test_shaped_bound);
+  g_test_add_func ("/aux/tokens", test_tokens);
+  g_test_add_func ("/aux/token-rules", test_token_rules);
+  g_test_add_func ("/aux/token-nested", test_token_nested);
+  g_test_add_func ("/aux/token-slices", test_token_slices);
+  g_test_add_func ("/aux/token-grams", test_token_grams);
   status = g_test_run ();
   made_end ();
   return status;

@@ -497,7 +497,7 @@ search_path (gpointer data, const EvoNode *search)
   return g_strconcat ("/run/", search->name, NULL);
 }
 
-/* Numbers the genes as layout.c does. */
+/* Numbers the genes as layout/genes.c does. */
 static double *
 bind_genes (EvoGraph *g, gint32 n_layers)
 {

@@ -207,6 +207,32 @@ test_dora (void)
   same_everywhere (&m, "model.q.weight", out, BIG * WIDE);
 }
 
+/* PEFT takes an embedding's lengths over its columns: those of the transposed matrix's rows. */
+static void
+test_dora_of_embedding (void)
+{
+  g_autofree float *w = made_uniform (BIG * WIDE, 1), *a = made_uniform (R * BIG, 2), *b = made_uniform (WIDE * R, 3), *length = made_uniform (WIDE, 4);
+  g_autofree float *turned = transposed (w, BIG, WIDE), *out = NULL, *out_turned = NULL;
+  const MadeTensor base[] = { { "model.e.weight", EVO_DTYPE_F32, 2, { BIG, WIDE }, w, NULL } };
+  const MadeTensor adapter[] = { { PEFT "model.e.lora_embedding_A", EVO_DTYPE_F32, 2, { R, BIG }, a, NULL },
+                                 { PEFT "model.e.lora_embedding_B", EVO_DTYPE_F32, 2, { WIDE, R }, b, NULL },
+                                 { PEFT "model.e.lora_magnitude_vector", EVO_DTYPE_F32, 1, { WIDE }, length, NULL } };
+  const Definition d = { WIDE, BIG, R, turned, b, a, NULL, length, 1.25, 2 };
+  g_auto (Made) m = { NULL };
+  const EvoLoraPart *part;
+
+  made_model ("base", base, 1, NULL);
+  write_adapter (adapter, 3, CONFIG (", \"use_dora\": true"));
+  made_open_good (&m, BASE "'l': {'use': 'model.lora', 'path': 'ad', 'base': 'b', 'scale': 1.25}");
+  part = &evo_models_get_lora (m.models, evo_graph_find (m.graph, "l"))->parts[0];
+  g_assert_true (evo_lora_is_embedding (part));
+  g_assert_cmpint (evo_lora_n_lengths (part), ==, WIDE);
+  out = made_floats (&m, "l", "model.e.weight", &made_plainly);
+  out_turned = transposed (out, BIG, WIDE);
+  check_matrix (&d, out_turned);
+  same_everywhere (&m, "model.e.weight", out, BIG * WIDE);
+}
+
 /* Whole tensors: the adapter's own at scale 1, the base's at 0, between them in between; and an adapter on top of one. */
 static void
 test_saved (void)
@@ -297,6 +323,8 @@ test_misfits (void)
     { { A, B, T ("model.q.weight", 2, { 5, 4 }) }, 3, FILE_ "\"" PEFT "model.q.weight\" is [5, 4]; [4, 5] is right for \"model.q.weight\", which is [4, 5] in b" },
     { { A, B, T ("model.q.lora_A.other.weight", 2, { R, 5 }) }, 3, FILE_ "\"" PEFT "model.q.lora_A.weight\" says again what \"" PEFT "model.q.lora_A.other.weight\" says; a directory has one adapter" },
     { { A, B, T ("model.q.lora_magnitude_vector", 1, { 5 }) }, 3, FILE_ "\"" PEFT "model.q.lora_magnitude_vector\" is [5]; [4] is right for \"model.q.weight\", which is [4, 5] in b" },
+    { { T ("model.q.lora_embedding_A", 2, { R, 4 }), T ("model.q.lora_embedding_B", 2, { 5, R }), T ("model.q.lora_magnitude_vector", 1, { 4 }) }, 3,
+      FILE_ "\"" PEFT "model.q.lora_magnitude_vector\" is [4]; [5] is right for \"model.q.weight\", which is [4, 5] in b" },
     { { A, B, T ("model.q.lora_C.weight", 1, { 5 }) }, 3, FILE_ "\"" PEFT "model.q.lora_C.weight\" is no tensor of LoRA's; lora_A, lora_B, lora_embedding_A, lora_embedding_B, "
                                                           "lora_magnitude_vector and whole tensors are read" },
     { { A, B, { "lora_unet_q.lora_down.weight", EVO_DTYPE_F32, 2, { R, 5 }, NULL, NULL } }, 3, FILE_ "\"lora_unet_q.lora_down.weight\" is named in kohya's way, in which _ may stand for a dot or "
@@ -530,6 +558,7 @@ main (int argc, char **argv)
   g_test_add_func ("/lora/patterns", test_patterns);
   g_test_add_func ("/lora/kinds", test_kinds);
   g_test_add_func ("/lora/dora", test_dora);
+  g_test_add_func ("/lora/dora-of-embedding", test_dora_of_embedding);
   g_test_add_func ("/lora/saved", test_saved);
   g_test_add_func ("/lora/inside", test_inside);
   g_test_add_func ("/lora/misfits", test_misfits);

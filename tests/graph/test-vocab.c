@@ -362,7 +362,14 @@ test_bad_keys (void)
     made_refused (nodes, all[i].domain (), all[i].code, all[i].message);
   }
   made_refused (ABC "'m': {'use': 'merge.layer-path', 'in': ['a'], 'path': ['a:0'], 'tokenizer': 'base'}", EVO_PARAM_ERROR, EVO_PARAM_ERROR_UNKNOWN,
-                AT "tokenizer: merge.layer-path mixes no rows; leave \"tokenizer\" out");
+                AT "tokenizer: merge.layer-path mixes no rows, its tokenizer is that of its first input, \"a\"; leave \"tokenizer\" out, or put a merge "
+                "with this \"tokenizer\" in the place of \"a\"");
+  made_refused (ABC "'m': {'use': 'merge.layer-path', 'in': ['b', 'a'], 'path': ['a:0'], 'chat_template': 'chatml'}", EVO_PARAM_ERROR, EVO_PARAM_ERROR_UNKNOWN,
+                AT "chat_template: merge.layer-path mixes no rows, its chat template is that of its first input, \"b\"; leave \"chat_template\" out, or put "
+                "a merge with this \"chat_template\" in the place of \"b\"");
+  made_refused (ABC "'m': {'use': 'model.lora', 'base': 'a', 'path': 'l', 'tokenizer': 'union'}", EVO_PARAM_ERROR, EVO_PARAM_ERROR_UNKNOWN,
+                AT "tokenizer: model.lora mixes no rows, its tokenizer is that of its base, \"a\"; leave \"tokenizer\" out, or put a merge with this "
+                "\"tokenizer\" in the place of \"a\"");
 }
 
 static void

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/nn/card.h"
+#include "core/nn/checkpoint/card.h"
 #include "tests/nn/fixture.h"
 
 /* ------------------------------------------------------------------ cards */

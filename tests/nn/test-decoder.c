@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/nn/ops.h"
-#include "core/nn/rope.h"
-#include "core/nn/text-model-private.h"
+#include "core/nn/ops/ops.h"
+#include "core/nn/decoder/rope.h"
+#include "core/nn/text-model/private.h"
 #include "tests/nn/fixture.h"
 
 static const char *const models[] = { "llama", "llama-b", "llama-tied", "mistral" };
@@ -144,7 +144,7 @@ test_step_by_step (void)
 
 /* ------------------------------------------------------------------ weights */
 
-/* Blocks of 64 rows packed one by one are the matrix packed at once: what ops-cpu-linear.c builds on. */
+/* Blocks of 64 rows packed one by one are the matrix packed at once: what ops/cpu-linear.c builds on. */
 static void
 test_pack_by_blocks (void)
 {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/nn/rope.h"
-#include "core/nn/text-model-private.h"
+#include "core/nn/decoder/rope.h"
+#include "core/nn/text-model/private.h"
 #include "tests/nn/fixture.h"
 
 /* Natural error of float32 on these paths is up to 3.9e-5 (reference in f32 against f64); another order of additions may cost ten times that. */

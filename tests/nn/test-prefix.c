@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/nn/text-model-private.h"
+#include "core/nn/text-model/private.h"
 #include "tests/nn/fixture.h"
 
 enum { TEXTS = 20, LONGEST = 60, HOPS = 22, HELD = 4 };

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/nn/tokenizer/tokenizer.h"
+#include "tests/nn/below.h"
 
 /* ------------------------------------------------------------------ files */
 
@@ -577,13 +578,6 @@ toy_find (const Toy *toy, const char *text)
     if (strcmp (g_ptr_array_index (toy->pieces, i), text) == 0)
       return (int) i;
   return -1;
-}
-
-static guint
-below (guint64 *state, guint n)
-{
-  *state = *state * G_GUINT64_CONSTANT (6364136223846793005) + G_GUINT64_CONSTANT (1442695040888963407);
-  return (guint) (*state >> 33) % n;
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/nn/tokenizer/tokenizer.h"
+#include "tests/nn/below.h"
 
 typedef struct { GString *text, *decoded, *decoded_skip; GArray *ids, *ids_plain; gboolean decode_only; } Case;
 
@@ -326,13 +327,6 @@ test_broken_utf8 (void)
     evo_tokenizer_encode (t, repaired, sizeof repaired - 1, TRUE, ids);
     check_encode (t, text, TRUE, ids);
   }
-}
-
-static guint
-below (guint64 *state, guint n)
-{
-  *state = *state * G_GUINT64_CONSTANT (6364136223846793005) + G_GUINT64_CONSTANT (1442695040888963407);
-  return (guint) (*state >> 33) % n;
 }
 
 /* A text out of pieces that tokenizers stumble over. */

@@ -109,6 +109,24 @@ measure (const EvoMergeCall *c, guint pass, double *sums, GError **error)
   return TRUE;
 }
 
+static gboolean G_GNUC_UNUSED
+solve (const EvoMergeCall *c, const double *sums, double *coef, GError **error)
+{
+  return TRUE;
+}
+
+static gboolean G_GNUC_UNUSED
+values (const EvoMergeCall *c, const double *sums, double *out, GError **error)
+{
+  return TRUE;
+}
+
+static gboolean G_GNUC_UNUSED
+pool (double *all, gsize n, double *figures, GError **error)
+{
+  return TRUE;
+}
+
 static void G_GNUC_UNUSED
 keys (const EvoMergeCall *c, guint cut, float *key)
 {

@@ -152,6 +152,20 @@ def compact(folder):
     evo.check("shared: of no path", result.returncode == 2 and said in result.stderr, result.stderr)
 
 
+def rows(folder):
+    """A path's embedding and tokenizer are its first input's: other rows are given to that."""
+    nodes = {**evo.sources(), "wider": {"use": "merge.linear", "in": ["ja"], "tokenizer": {"source": "base", "pad_to_multiple_of": 1000}},
+             "stack": {"use": "merge.layer-path", "in": ["wider", "math"], "path": ["wider:0-5", "math:3"]}}
+    result = evo.run("merge", evo.write(folder, "rows.json", evo.pipeline(nodes, save={"stack": "x"})), folder / "rows")
+    config = json.loads((folder / "rows/config.json").read_text()) if result.returncode == 0 else {}
+    evo.check("a path has the rows of its first input", config.get("vocab_size") == 2000 and config["num_hidden_layers"] == 7, result.stderr)
+    said = evo.run("generate", folder / "rows", "あ")
+    evo.check("and runs", said.returncode == 0, said.stderr)
+    nodes["stack"]["tokenizer"] = "union"
+    result = evo.run("check", evo.write(folder, "rows.json", evo.pipeline(nodes, save={"stack": "x"})))
+    evo.check("it chooses none itself", result.returncode == 2 and 'its tokenizer is that of its first input, "wider"' in result.stderr, result.stderr)
+
+
 def exports(folder):
     """A path that was found is compared with what was saved of it; in its compact form it is what was searched."""
     far = {}
@@ -172,6 +186,15 @@ def exports(folder):
         evo.check(f"{name}: is told", f"dfs: {line}\n" in result.stdout + result.stderr, result.stdout + result.stderr)
         card, scores = (out / "found/README.md").read_text(), (out / "scores.json").read_text()
         evo.check(f"{name}: stands in the card", f"## Export\n\nM{line[1:]}.\n" in card, card)
+        shown = (f"  saved against searched, 32 prompts: log-probabilities of the next token differ by at most {found['largest']:.3g} (RMS {found['rms']:.3g}); "
+                 f"the likeliest token is the same after {found['same_token']}\n")
+        result = evo.run("inspect", out)
+        evo.check(f"{name}: inspect shows it below the path", result.returncode == 0 and shown in result.stdout.partition("\n  path, ")[2], result.stdout)
+        (out / "scores.json").rename(folder / "scores.json")  # as a run that has not ended
+        result, known = evo.run("inspect", out), json.loads(evo.run("inspect", out, "--json").stdout)
+        evo.check(f"{name}: inspect shows it of a run that goes on", shown in result.stdout and "not ended" in result.stdout and
+                  known["searches"]["dfs"]["export"] == found, result.stdout)
+        (folder / "scores.json").rename(out / "scores.json")
         (out / "found/README.md").unlink()
         result = evo.run("run", file, "--out", out, "--resume")
         evo.check(f"{name}: resumed, the same card and scores", result.returncode == 0 and (out / "found/README.md").read_text() == card and
@@ -185,6 +208,8 @@ def exports(folder):
     del costs_only["nodes"]["solved"]
     result = evo.run("run", evo.write(folder, "no-prompts.json", costs_only), "--out", folder / "no-prompts")
     evo.check("a search without prompts compares nothing", result.returncode == 0 and "measured on" not in result.stdout + result.stderr, result.stderr)
+    result = evo.run("inspect", folder / "no-prompts")
+    evo.check("inspect shows nothing of it", result.returncode == 0 and "saved against" not in result.stdout and "\n  path, " in result.stdout, result.stdout)
 
 
 def refusals(folder):
@@ -203,6 +228,6 @@ def refusals(folder):
 
 
 with evo.folder() as name:
-    for part in (every_kind, same_search, samples, costs, compact, exports, refusals):
+    for part in (every_kind, same_search, samples, costs, compact, rows, exports, refusals):
         part(pathlib.Path(name))
 evo.finish()

@@ -59,6 +59,26 @@ test_not_finite (void)
   g_assert_true (isinf (e.largest) && isinf (e.rms));
 }
 
+/* As scores.json has it; an endless difference is none of JSON's numbers. */
+static void
+test_write (void)
+{
+  const EvoExportError measured = { 32, 31, 0.5, 0.25 }, none = { 0 }, endless = { 1, 0, INFINITY, INFINITY };
+  g_autoptr (GString) text = g_string_new (NULL);
+  EvoJsonWriter w;
+
+  evo_json_writer_init (&w, text, FALSE);
+  evo_json_begin_array (&w);
+  for (guint i = 0; i < 3; i++) {
+    evo_json_begin_object (&w);
+    evo_export_error_write (i == 0 ? &measured : i == 1 ? &none : &endless, &w);
+    evo_json_end_object (&w);
+  }
+  evo_json_end_array (&w);
+  g_assert_cmpstr (text->str, ==, "[{\"export\":{\"prompts\":32,\"same_token\":31,\"largest\":0.5,\"rms\":0.25}},{},"
+                   "{\"export\":{\"prompts\":1,\"same_token\":0,\"largest\":null,\"rms\":null}}]");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -67,5 +87,6 @@ main (int argc, char **argv)
   g_test_add_func ("/export-error/different", test_different);
   g_test_add_func ("/export-error/ties", test_ties);
   g_test_add_func ("/export-error/not-finite", test_not_finite);
+  g_test_add_func ("/export-error/write", test_write);
   return g_test_run ();
 }

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/search/message.h"
+#include "core/search/workers/message.h"
 
 typedef struct { int a, b; } Pair;
 

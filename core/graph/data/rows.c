@@ -64,8 +64,9 @@ evo_data_add_field (EvoData *d, const char *name, gsize n, gint64 line, guint *i
 
 /* ------------------------------------------------------------------ plain text */
 
-gboolean
-evo_data_read_lines (EvoData *d, GError **error)
+/* Each line that is not empty. */
+static gboolean
+read_lines (EvoData *d, GError **error)
 {
   EvoLines lines = { d->text, d->text + d->n_text, 0 };
   EvoText line;
@@ -83,8 +84,9 @@ evo_data_read_lines (EvoData *d, GError **error)
   return TRUE;
 }
 
-gboolean
-evo_data_read_text (EvoData *d, GError **error)
+/* All of it, as one row. */
+static gboolean
+read_text (EvoData *d, GError **error)
 {
   guint field;
 
@@ -149,9 +151,9 @@ read_rows (EvoData *d, Format format, const EvoStrings *columns, GError **error)
   case CSV:
     return evo_data_read_csv (d, columns, error);
   case LINES:
-    return evo_data_read_lines (d, error);
+    return read_lines (d, error);
   default:
-    return evo_data_read_text (d, error);
+    return read_text (d, error);
   }
 }
 

@@ -206,11 +206,24 @@ read_alpha (const EvoLora *lora, gint at, double *out, GError **error)
   return isfinite (x) || misfit (lora, at, error, "is not finite");
 }
 
+gboolean
+evo_lora_is_embedding (const EvoLoraPart *p)
+{
+  return p->at[EVO_LORA_EMBED_A] >= 0;
+}
+
+gint64
+evo_lora_n_lengths (const EvoLoraPart *p)
+{
+  return evo_lora_is_embedding (p) ? p->n_cols : p->n_rows;
+}
+
 static gboolean
 check_magnitude (const Matching *m, guint t, GError **error)
 {
   const EvoLoraPart *p = &m->lora->parts[t];
   gint at = p->at[EVO_LORA_MAGNITUDE];
+  gint64 n = evo_lora_n_lengths (p);
 
   if (at < 0)
     return p->rank == 0 || !m->lora->config->dora || p->at[EVO_LORA_A] < 0 ||
@@ -219,7 +232,7 @@ check_magnitude (const Matching *m, guint t, GError **error)
     return misfit (m->lora, at, error, "has no lora_A and lora_B beside it");
   if (p->transposed && p->at[EVO_LORA_A] >= 0)
     return misfit (m->lora, at, error, "is of a Conv1D; DoRA is read of linear layers, convolutions and embeddings");
-  return shape_of (m->lora, at)->n == p->n_rows || check_dims (m, at, t, 1, &p->n_rows, error);
+  return shape_of (m->lora, at)->n == n || check_dims (m, at, t, 1, &n, error);
 }
 
 /* The bias that lora_bias trains belongs to another tensor than its module's matrices, whose scaling it shares. */
@@ -375,7 +388,7 @@ evo_lora_bound (const EvoLora *lora)
   for (guint t = 0; t < lora->n; t++) {
     const EvoLoraPart *p = &lora->parts[t];
 
-    numbers += (guint64) p->rank * (guint64) (p->n_rows + p->n_cols) + (p->at[EVO_LORA_MAGNITUDE] >= 0 ? (guint64) p->n_rows * 2 : 0);
+    numbers += (guint64) p->rank * (guint64) (p->n_rows + p->n_cols) + (p->at[EVO_LORA_MAGNITUDE] >= 0 ? (guint64) evo_lora_n_lengths (p) * 2 : 0);
   }
   return numbers * sizeof (float);
 }

@@ -42,6 +42,8 @@ typedef struct {
   gint64 rank, n_rows, n_cols;                /* the tensor as a matrix; rank 0: no product */
   double scaling;
 } EvoLoraPart;
+gboolean evo_lora_is_embedding (const EvoLoraPart *p);
+gint64 evo_lora_n_lengths (const EvoLoraPart *p); /* how many lengths DoRA gives: rows, or an embedding's columns */
 
 struct EvoLora {
   EvoLoraConfig *config;

@@ -14,7 +14,7 @@ typedef struct {
   const EvoLoraPart *part;
   double scale;             /* the node's, for this tensor */
   float *left, *right;      /* [n_rows][rank], [rank][n_cols]; NULL: no product */
-  double *factor;           /* [n_rows] DoRA: magnitude over length; NULL: none */
+  double *factor;           /* [evo_lora_n_lengths] DoRA: magnitude over length; NULL: none */
 } View;
 
 static void
@@ -123,7 +123,11 @@ apply_factor (const EvoKernels *k, const View *v, gint64 first, gsize n, float *
   for (gsize done = 0; done < n;) {
     gsize row = ((gsize) first + done) / n_cols, col = ((gsize) first + done) % n_cols, m = MIN (n_cols - col, n - done);
 
-    k->scale (out + done, v->factor[row], m);
+    if (evo_lora_is_embedding (v->part))
+      for (gsize j = 0; j < m; j++)
+        out[done + j] = (float) (v->factor[col + j] * out[done + j]);
+    else
+      k->scale (out + done, v->factor[row], m);
     done += m;
   }
 }
@@ -155,11 +159,13 @@ static const EvoView changed = { view_read, view_free }, unchanged = { base_read
 
 /* ------------------------------------------------------------------ DoRA */
 
-typedef struct { EvoPrepared *p; const View *v; const float *magnitude; double *factor; } Lengths;
+/* Groups of rows whose parts of a column's sum are added in order: never a function of the number of threads. */
+enum { GROUPS = 16 };
 
-/* A row that is all zeros has no direction, and stays. */
+typedef struct { EvoPrepared *p; const View *v; double *sums; } Lengths;
+
 static gboolean
-length_of_row (gpointer data, gint64 row, guint thread, GError **error)
+sum_of_row (gpointer data, gint64 row, guint thread, GError **error)
 {
   Lengths *l = data;
   EvoScratchMark mark = evo_prepared_mark (l->p, thread);
@@ -174,22 +180,64 @@ length_of_row (gpointer data, gint64 row, guint thread, GError **error)
     good = view_read (l->p, thread, row * (gint64) n_cols + (gint64) at, n, x, error);
     sum += good ? l->p->c->k->dot (x, x, n) : 0;
   }
-  l->factor[row] = sum > 0 ? (double) l->magnitude[row] / sqrt (sum) : 0;
+  l->sums[row] = sum;
   evo_prepared_release (l->p, thread, mark);
   return good;
 }
 
-/* magnitude / |row of W + scale * scaling * B A| (Liu et al. 2024, equation 5). */
+/* sums [GROUPS][n_cols]: the columns' squares in a group of rows */
 static gboolean
-measure_rows (EvoPrepared *p, View *v, GError **error)
+sums_of_group (gpointer data, gint64 group, guint thread, GError **error)
 {
-  const EvoLoraPart *part = v->part;
-  g_autofree float *magnitude = load (p, v->lora, part->at[EVO_LORA_MAGNITUDE], FALSE, part->n_rows, 1, error);
-  g_autofree double *factor = g_new0 (double, MAX (part->n_rows, 1));
-  Lengths l = { p, v, magnitude, factor };
+  Lengths *l = data;
+  const EvoLoraPart *part = l->v->part;
+  EvoScratchMark mark = evo_prepared_mark (l->p, thread);
+  float *x = evo_scratch_take (l->p->c->scratch[thread], EVO_SLICE * sizeof *x);
+  gint64 rows = (part->n_rows + GROUPS - 1) / GROUPS, end = MIN ((group + 1) * rows, part->n_rows) * part->n_cols;
+  double *sums = l->sums + group * part->n_cols;
+  gboolean good = TRUE;
 
-  if (magnitude == NULL || !evo_pool_run (p->c->pool, part->n_rows, length_of_row, &l, error))
+  for (gint64 at = group * rows * part->n_cols; good && at < end; at += EVO_SLICE) {
+    gsize n = (gsize) MIN (end - at, EVO_SLICE), col = (gsize) (at % part->n_cols);
+
+    good = view_read (l->p, thread, at, n, x, error);
+    for (gsize j = 0; good && j < n; j++, col = col + 1 == (gsize) part->n_cols ? 0 : col + 1)
+      sums[col] += (double) x[j] * x[j];
+  }
+  evo_prepared_release (l->p, thread, mark);
+  return good;
+}
+
+static gboolean
+sum_squares (EvoPrepared *p, const View *v, double *sums, GError **error)
+{
+  gint64 n_cols = v->part->n_cols;
+  g_autofree double *parts = NULL;
+  Lengths l = { p, v, sums };
+
+  if (!evo_lora_is_embedding (v->part))
+    return evo_pool_run (p->c->pool, v->part->n_rows, sum_of_row, &l, error);
+  l.sums = parts = g_new0 (double, MAX (GROUPS * n_cols, 1));
+  if (!evo_pool_run (p->c->pool, GROUPS, sums_of_group, &l, error))
     return FALSE;
+  for (gint64 j = 0; j < GROUPS * n_cols; j++)
+    sums[j % n_cols] += parts[j];
+  return TRUE;
+}
+
+/* magnitude / |W + scale * scaling * B A|, of its rows (Liu et al. 2024, equation 5), which are an output's weights; PEFT takes an embedding's
+ * columns, as many as its output has numbers. What is all zeros has no direction, and stays. */
+static gboolean
+measure_lengths (EvoPrepared *p, View *v, GError **error)
+{
+  gint64 n = evo_lora_n_lengths (v->part);
+  g_autofree float *magnitude = load (p, v->lora, v->part->at[EVO_LORA_MAGNITUDE], FALSE, n, 1, error);
+  g_autofree double *factor = g_new0 (double, MAX (n, 1));
+
+  if (magnitude == NULL || !sum_squares (p, v, factor, error))
+    return FALSE;
+  for (gint64 i = 0; i < n; i++)
+    factor[i] = factor[i] > 0 ? (double) magnitude[i] / sqrt (factor[i]) : 0;
   v->factor = g_steal_pointer (&factor);
   return TRUE;
 }
@@ -211,5 +259,5 @@ evo_lora_prepare (EvoPrepared *p, GError **error)
   *v = (View){ .lora = lora, .part = part, .scale = evo_param_get_scalar (evo_param_find (p->op->params, "scale"), p->params) };
   p->view = &changed; /* owns it from here */
   p->view_data = v;
-  return (part->rank == 0 || load_product (p, v, error)) && (part->at[EVO_LORA_MAGNITUDE] < 0 || measure_rows (p, v, error));
+  return (part->rank == 0 || load_product (p, v, error)) && (part->at[EVO_LORA_MAGNITUDE] < 0 || measure_lengths (p, v, error));
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * aux.c - the files of a merge's TENSORS parameter: opened as stores, each tensor that is merged found in them, from headers alone. Where the
- * operator says a shape of its own (aux_shape), a tensor that a file lacks is the operator's concern.
+ * operator says a shape of its own (aux_shape), a tensor that a file lacks is the operator's concern. A file is as its model is: where "tokenizer"
+ * gives the result other rows, they are gathered when they are read.
  */
 #include <string.h>
 
 #include "core/base/error.h"
 #include "core/graph/merge/prepared.h"
-#include "core/graph/vocab/vocab.h"
 
 static void
 unref_any (gpointer store)
@@ -112,27 +112,6 @@ check_all_shaped (const EvoModels *m, const EvoNode *node, guint e, const EvoPar
                         "must have the same names", where, p->name, evo_store_get_path (store), node->in[e].from->name, example);
 }
 
-/* A file goes by the rows of its model: they must be those of the result, from the first on. */
-static gboolean
-check_rows (const EvoNode *node, guint e, const EvoParam *p, const EvoStore *store, const EvoLayout *l, guint i, const EvoShape *ours, GError **error)
-{
-  const EvoGather *g = l->gather;
-  g_autofree char *where = NULL;
-  gboolean same;
-
-  if (g == NULL || !evo_vocab_covers (node, &l->tensors[i], ours))
-    return TRUE;
-  same = g->own[e] != NULL && g->n_rows == g->n_tokens;
-  for (gint64 r = 0; same && r < g->n_tokens; r++)
-    same = g->own[e][r] == r && !g->rest[r].force;
-  if (same)
-    return TRUE;
-  where = evo_json_where (node->in[e].where);
-  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: the %s file %s has \"%s\" by the tokens of %s, and \"tokenizer\" asks for "
-                        "other rows; give %s that tokenizer first, and make the file of it", where, p->name, evo_store_get_path (store),
-                        ours->name, node->in[e].from->name, node->in[e].from->name);
-}
-
 static EvoStore *
 open_one (const EvoModels *m, const EvoNode *node, guint e, const EvoParam *p, const char *path, GError **error)
 {
@@ -150,8 +129,7 @@ open_one (const EvoModels *m, const EvoNode *node, guint e, const EvoParam *p, c
   for (guint i = 0; i < l->n; i++) {
     const EvoShape *ours = &in->tensors[l->tensors[i].from[e]].shape;
 
-    if (evo_dtype_is_float (l->tensors[i].shape.dtype) &&
-        (!check_tensor (&node->in[e], p, store, ours, error) || !check_rows (node, e, p, store, l, i, ours, error)))
+    if (evo_dtype_is_float (l->tensors[i].shape.dtype) && !check_tensor (&node->in[e], p, store, ours, error))
       return NULL;
   }
   return g_steal_pointer (&store);

@@ -27,7 +27,7 @@ typedef struct {
   const double *x;        /* graph-wide genes, simplexes applied */
   gint64 trial;           /* mixed into the masks of nodes with masks_per_trial; -1: none */
   EvoMemo *memo;          /* may be NULL */
-  GHashTable *over_model; /* node -> sums and cuts over the whole model; made on demand */
+  GHashTable *over_model; /* node -> sums, cuts and figures over the whole model; made on demand */
   EvoScratch **scratch;   /* [threads of the pool] */
 } EvoMergeContext;
 void evo_merge_context_init (EvoMergeContext *c, EvoModels *models, const EvoKernels *k, EvoPool *pool, const double *x, gint64 trial,
@@ -49,7 +49,8 @@ typedef gboolean (*EvoSink) (gpointer data, guint64 offset_bytes, gconstpointer 
 gboolean evo_materialize (EvoMergeContext *c, const EvoNode *node, guint t, EvoDtype dtype, EvoSink sink, gpointer data, GError **error);
 /* Whether tensors that are cut or measured as one model agree, whatever values the genes take: EVO_PLUGIN_ERROR_PARAM. Reads no weights. */
 gboolean evo_merge_check (EvoModels *models, const EvoNode *node, GError **error);
-/* Upper bound of what computing `node` holds besides its output, in bytes: slices of `threads` threads and the operators' scratch. */
+/* Upper bound of what computing `node` holds besides its output, in bytes: slices of `threads` threads, the operators' scratch, and
+ * sums that are kept for a whole model. */
 guint64 evo_merge_bound (const EvoModels *models, const EvoNode *node, guint threads);
 
 #endif

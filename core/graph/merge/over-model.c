@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * over-model.c - cuts and sums over all tensors of a model: made once for a candidate, before its first tensor is merged.
+ * over-model.c - cuts, sums and figures over all tensors of a model: made once for a candidate, before its first tensor is merged.
  *
  * The model is those tensors whose scope is it: a scope that goes by tensor leaves the others to themselves. Coefficients are each tensor's
- * own, from the common sums and its own parameters. A cut is one for all, so its tensors must agree on how much it keeps.
+ * own, from the common sums and its own parameters. A cut is one for all, so its tensors must agree on how much it keeps. With figures, sums are
+ * each tensor's own too, and need not agree.
  */
 #include <string.h>
 
 #include "core/base/error.h"
 #include "core/graph/merge/prepared.h"
 
-typedef struct { float *cut; gint64 *last_tie; guint n_cuts; GArray *sums; } OverModel;
+typedef struct {
+  float *cut; gint64 *last_tie; guint n_cuts;
+  GArray *sums;       /* of all tensors together; NULL: there are figures, */
+  GHashTable *pooled; /* and this has, by a tensor's name, a GArray of its own sums, the figures behind them */
+} OverModel;
 
 void
 evo_over_model_free (gpointer over_model)
@@ -18,7 +23,8 @@ evo_over_model_free (gpointer over_model)
 
   g_free (o->cut);
   g_free (o->last_tie);
-  g_array_unref (o->sums);
+  g_clear_pointer (&o->sums, g_array_unref);
+  g_clear_pointer (&o->pooled, g_hash_table_unref);
   g_free (o);
 }
 
@@ -80,7 +86,7 @@ agree (EvoPrepared *const *ps, guint n, GError **error)
     for (guint j = 0; j < n_cuts; j++)
       if (!agree_on_cut (ps[0], ps[i], j, total, error))
         return FALSE;
-    for (guint pass = 0; op->measure != NULL && pass < op->n_passes; pass++)
+    for (guint pass = 0; op->measure != NULL && op->pool == NULL && pass < op->n_passes; pass++)
       if (evo_prepared_n_sums (ps[0], pass) != evo_prepared_n_sums (ps[i], pass)) {
         g_autofree char *where = evo_json_where (ps[0]->node->where);
 
@@ -143,7 +149,7 @@ measure_model (EvoMergeContext *c, const EvoNode *node, GError **error)
       (ps[0]->op->measure != NULL && !evo_prepared_measure (ps, members->len, sums, error)))
     return NULL;
   o = g_new0 (OverModel, 1);
-  *o = (OverModel){ g_steal_pointer (&ps[0]->cut), g_steal_pointer (&ps[0]->last_tie), ps[0]->n_cuts, g_steal_pointer (&sums) };
+  *o = (OverModel){ g_steal_pointer (&ps[0]->cut), g_steal_pointer (&ps[0]->last_tie), ps[0]->n_cuts, g_steal_pointer (&sums), NULL };
   /* counted from the first member's first element until now, from here on from the model's */
   for (guint i = 0; i < o->n_cuts; i++)
     if (o->last_tie[i] != G_MAXINT64)
@@ -152,11 +158,125 @@ measure_model (EvoMergeContext *c, const EvoNode *node, GError **error)
   return o;
 }
 
+/* ------------------------------------------------------------------ figures */
+
+/* What is made of a model before its figures are. */
+typedef struct { GHashTable *sums; GArray *values; gboolean fixed; } Pooling;
+
+static void
+pooling_clear (Pooling *m)
+{
+  g_clear_pointer (&m->sums, g_hash_table_unref);
+  g_clear_pointer (&m->values, g_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Pooling, pooling_clear)
+
+/* The sums of one tensor, and the numbers that the operator makes of them. */
+static gboolean
+pool_tensor (EvoPrepared *p, Pooling *m, GError **error)
+{
+  g_autoptr (GArray) sums = g_array_new (FALSE, FALSE, sizeof (double));
+  guint at = m->values->len, n;
+  EvoMergeCall call;
+
+  if (!evo_prepared_measure (&p, 1, sums, error))
+    return FALSE;
+  evo_prepared_bare_call (p, &call);
+  n = p->op->n_values (&call);
+  if (n > (G_MAXINT >> 4) - MIN (at, G_MAXINT >> 4))
+    return evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_SHAPE, "the model has more than %d numbers to make figures of", G_MAXINT >> 4);
+  g_array_set_size (m->values, at + n);
+  if (n > 0 && !p->op->values (&call, (const double *) sums->data, &g_array_index (m->values, double, at), error))
+    return FALSE;
+  m->fixed = m->fixed && evo_prepared_is_fixed (p);
+  g_hash_table_insert (m->sums, g_strdup (p->tensor.name), g_steal_pointer (&sums));
+  return TRUE;
+}
+
+/* One tensor after the other: no more than one has its inputs prepared. What one is refused for bears its name, if that is not `asked`. */
+static gboolean
+pool_tensors (EvoMergeContext *c, const EvoNode *node, const EvoLayoutTensor *asked, Pooling *m, GError **error)
+{
+  const EvoLayout *l = evo_models_get_layout (c->models, node);
+
+  for (guint t = 0; t < l->n; t++) {
+    g_autoptr (EvoPrepared) p = NULL;
+
+    if (!evo_dtype_is_float (l->tensors[t].shape.dtype))
+      continue;
+    p = evo_prepare_to (c, node, t, EVO_PREPARE_INPUTS, error);
+    if (p != NULL && (p->scope != EVO_OVER_MODEL || pool_tensor (p, m, error)))
+      continue;
+    if (&l->tensors[t] != asked)
+      g_prefix_error (error, "%s: ", l->tensors[t].shape.name);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* Appends the figures to every tensor's sums. They are kept by the memo where no gene changes any of them, else for this candidate. */
+static gboolean
+pool_model (EvoPrepared *asked, GError **error)
+{
+  g_auto (Pooling) m = { g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_array_unref),
+                         g_array_new (FALSE, TRUE, sizeof (double)), TRUE };
+  g_autofree double *figures = g_new0 (double, asked->op->n_figures);
+  EvoMergeContext *c = asked->c;
+  GHashTableIter i;
+  gpointer name, sums;
+  OverModel *o;
+
+  if (!pool_tensors (c, asked->node, asked->layout, &m, error) ||
+      !asked->op->pool ((double *) m.values->data, m.values->len, figures, error))
+    return FALSE;
+  g_hash_table_iter_init (&i, m.sums);
+  while (g_hash_table_iter_next (&i, &name, &sums)) {
+    g_array_append_vals (sums, figures, asked->op->n_figures);
+    if (!m.fixed)
+      continue;
+    evo_memo_set (c->memo, asked->node, name, (const double *) ((GArray *) sums)->data, ((GArray *) sums)->len);
+    g_hash_table_iter_remove (&i); /* one copy is enough */
+  }
+  if (m.fixed)
+    return TRUE;
+  o = g_new0 (OverModel, 1);
+  o->pooled = g_steal_pointer (&m.sums);
+  g_hash_table_insert (c->over_model, (gpointer) asked->node, o);
+  return TRUE;
+}
+
+/* The tensor's own sums and the model's figures; NULL: they are not made yet. */
+static const double *
+pooled_sums (EvoPrepared *p)
+{
+  const OverModel *o = g_hash_table_lookup (p->c->over_model, p->node);
+  GArray *sums = o == NULL ? NULL : g_hash_table_lookup (o->pooled, p->tensor.name);
+
+  if (sums != NULL)
+    return (const double *) sums->data;
+  return evo_prepared_is_fixed (p) ? evo_memo_get (p->c->memo, p->node, p->tensor.name) : NULL;
+}
+
+static gboolean
+over_pool (EvoPrepared *p, GError **error)
+{
+  guint n = p->op->n_figures;
+
+  if (pooled_sums (p) == NULL && !pool_model (p, error))
+    return FALSE;
+  for (guint pass = 0; pass < p->op->n_passes; pass++)
+    n += evo_prepared_n_sums (p, pass);
+  return evo_prepared_solve (p, pooled_sums (p), n, error);
+}
+
 gboolean
 evo_prepared_over_model (EvoPrepared *p, GError **error)
 {
-  OverModel *o = g_hash_table_lookup (p->c->over_model, p->node);
+  OverModel *o;
 
+  if (p->op->pool != NULL)
+    return over_pool (p, error);
+  o = g_hash_table_lookup (p->c->over_model, p->node);
   if (o == NULL)
     o = measure_model (p->c, p->node, error);
   if (o == NULL)

@@ -9,6 +9,7 @@
 #include "core/graph/merge/prepared.h"
 #include "core/graph/vocab/vocab.h"
 #include "core/graph/path/path.h"
+#include "core/kernels/kernels.h"
 
 /* ------------------------------------------------------------------ context and memo */
 
@@ -200,12 +201,53 @@ bound_of_tensor (const EvoNode *node, guint n_aux, const EvoTensor *t)
   return bytes + (op->keys == NULL ? 0 : (guint64) (node->n_in * op->n_cuts_per_input + op->n_cuts_fixed) * 65536 * 8);
 }
 
+/* Whether tensor i may be measured with the rest of the model: by its parameters, as far as no choice among them is searched for. */
+static gboolean
+may_pool (const EvoNode *node, const EvoLayout *l, guint i, gpointer params)
+{
+  const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
+  const EvoPlace place = { l->tensors[i].shape.name, &l->tensors[i].role, l->n_layers };
+  gboolean may = FALSE;
+
+  for (guint j = 0; j < evo_param_count (op->params); j++) {
+    gboolean searched = node->values[j] != NULL && evo_value_has_gene (node->values[j]);
+    double v;
+
+    may = may || (searched && !(op->params[j].flags & EVO_PARAM_TUNABLE));
+    if (node->values[j] != NULL && !searched && evo_value_resolve (node->values[j], &place, NULL, &v))
+      evo_param_set_scalar (&op->params[j], params, v);
+  }
+  return may || (op->scope_of != NULL ? op->scope_of (params) : op->scope) == EVO_OVER_MODEL;
+}
+
+/* Bytes of a tensor's sums and values, held until the model's figures are made; a growing array of values may have twice their size. */
+static guint64
+bound_of_pooled (const EvoNode *node, const EvoLayout *l, guint i)
+{
+  const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
+  const void **in_params = g_newa (const void *, node->n_in + 1);
+  g_autofree gpointer params = copy_params (node->params, op->params_size);
+  EvoTensor t;
+  const EvoMergeCall call = { .size = sizeof call, .k = evo_kernels_get (), .t = &t, .params = params, .in_params = in_params, .n_in = node->n_in };
+  guint64 n;
+
+  if (op->pool == NULL || !evo_dtype_is_float (l->tensors[i].shape.dtype) || !may_pool (node, l, i, params))
+    return 0;
+  evo_describe_tensor (&t, l, i);
+  for (guint e = 0; e < node->n_in; e++)
+    in_params[e] = node->in[e].params;
+  n = op->n_figures + (guint64) 2 * op->n_values (&call);
+  for (guint pass = 0; pass < op->n_passes; pass++)
+    n += op->n_sums == NULL ? 1 : op->n_sums (&call, pass);
+  return n * sizeof (double);
+}
+
 guint64
 evo_merge_bound (const EvoModels *models, const EvoNode *node, guint threads)
 {
   const EvoLayout *l = evo_models_get_layout (models, node);
   const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
-  guint64 most = 0, inputs = node->base.from == NULL ? 0 : evo_merge_bound (models, node->base.from, threads);
+  guint64 most = 0, rest = node->base.from == NULL ? 0 : evo_merge_bound (models, node->base.from, threads);
   guint n_aux = 0;
 
   if (node->kind != EVO_KIND_MERGE)
@@ -215,6 +257,7 @@ evo_merge_bound (const EvoModels *models, const EvoNode *node, guint threads)
   for (guint i = 0; i < l->n; i++) {
     EvoTensor t;
 
+    rest += bound_of_pooled (node, l, i);
     evo_describe_tensor (&t, l, i);
     if (op->access == EVO_BY_TENSOR) /* one thread computes the tensor, all read slices of it */
       most = MAX (most, bound_of_tensor (node, n_aux, &t) + (guint64) t.n * sizeof (float) + (guint64) 4 * EVO_SLICE * sizeof (float) * threads);
@@ -222,10 +265,10 @@ evo_merge_bound (const EvoModels *models, const EvoNode *node, guint threads)
       most = MAX (most, bound_of_tensor (node, n_aux, &t) * threads);
   }
   for (guint e = 0; e < node->n_in; e++)
-    inputs += evo_merge_bound (models, node->in[e].from, threads);
+    rest += evo_merge_bound (models, node->in[e].from, threads);
   if (evo_models_get_lora (models, node) != NULL)
-    inputs += evo_lora_bound (evo_models_get_lora (models, node));
-  return most + inputs;
+    rest += evo_lora_bound (evo_models_get_lora (models, node));
+  return most + rest;
 }
 
 /* ------------------------------------------------------------------ preparing */

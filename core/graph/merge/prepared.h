@@ -66,7 +66,9 @@ guint evo_prepared_n_sums (EvoPrepared *p, guint pass);
 /* Appends to sums (of double) those of all passes over the tensors ps[], joined. */
 gboolean evo_prepared_measure (EvoPrepared *const *ps, guint n, GArray *sums, GError **error);
 gboolean evo_prepared_solve (EvoPrepared *p, const double *sums, guint n_sums, GError **error);
-/* over-model.c: gives p the cuts and sums of its whole model, and coefficients of its own from them. */
+/* Whether no gene changes the sums (and keys, and what is made of either) of p: they may be kept for a whole search. */
+gboolean evo_prepared_is_fixed (const EvoPrepared *p);
+/* over-model.c: gives p the cuts and sums of its whole model, or its own sums and the model's figures, and coefficients of its own from them. */
 gboolean evo_prepared_over_model (EvoPrepared *p, GError **error);
 void evo_over_model_free (gpointer over_model);
 /* Sums of a tensor kept by the memo; NULL: none yet. */

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/graph/merge/prepared.h"
+#include "core/graph/vocab/vocab.h"
 
 void
 evo_prepared_bare_call (EvoPrepared *p, EvoMergeCall *call)
@@ -34,13 +35,21 @@ is_finite_bf16 (const EvoKernels *k, const EvoStore *store, guint stored, gint64
          k->bf16_all_finite ((const guint16 *) bytes + first, n);
 }
 
+/* A slice that is read block by block is asked for once whether it is what the file held: a system call costs as much as a tenth of a block. */
+static gboolean
+ends_slice (gint64 end, gint64 n)
+{
+  return end % EVO_SLICE == 0 || end == n;
+}
+
 /* An operator may drop a weight that is no number, by chance or rank: so every source is looked at where it is read. */
 static gboolean
 read_stored (const EvoPrepared *p, const EvoStore *store, guint stored, gint64 first, gsize n, float *out, GError **error)
 {
   gsize i = 0;
 
-  if (!evo_store_read (store, p->c->k, stored, first, n, out, error))
+  evo_store_widen (store, p->c->k, stored, first, n, out);
+  if (ends_slice (first + (gint64) n, evo_store_get_tensor (store, stored)->n) && !evo_store_check (store, stored, error))
     return FALSE;
   if (is_finite_bf16 (p->c->k, store, stored, first, n) || p->c->k->all_finite (out, n) || (p->op == NULL && p->allow_nonfinite)) /* files of the TENSORS parameter are an operator's own */
     return TRUE;
@@ -63,6 +72,23 @@ evo_prepared_release (EvoPrepared *p, guint thread, EvoScratchMark mark)
   evo_scratch_release (p->c->scratch[thread], mark);
 }
 
+/* Of a file that has the tensor as input e has it; 0 for tokens that the input lacks. */
+static gboolean
+read_aux_rows (EvoPrepared *p, guint e, const EvoStore *store, gint64 first, gsize n, float *out, GError **error)
+{
+  for (gsize done = 0; done < n;) {
+    gint64 at;
+    gsize run = (gsize) evo_vocab_own_run (p, e, first + (gint64) done, (gint64) (n - done), &at);
+
+    if (at < 0)
+      memset (out + done, 0, run * sizeof *out);
+    else if (!read_stored (p, store, (guint) p->aux[e], at, run, out + done, error))
+      return FALSE;
+    done += run;
+  }
+  return TRUE;
+}
+
 /* Elements [first, first + n) of the inputs' tensors in the files of the TENSORS parameter; all of them where they have their own shape. */
 static gboolean
 read_aux (EvoPrepared *p, EvoScratch *scratch, gint64 first, gsize n, EvoMergeCall *call, GError **error)
@@ -76,12 +102,11 @@ read_aux (EvoPrepared *p, EvoScratch *scratch, gint64 first, gsize n, EvoMergeCa
     aux[e] = NULL;
     if (p->aux[e] < 0)
       continue;
-    if (p->op->aux_shape != NULL) {
-      first = 0;
+    if (p->op->aux_shape != NULL)
       n = (gsize) evo_store_get_tensor (store, (guint) p->aux[e])->n;
-    }
     aux[e] = buffer = evo_scratch_take (scratch, n * sizeof *buffer);
-    if (!read_stored (p, store, (guint) p->aux[e], first, n, buffer, error))
+    if (p->op->aux_shape != NULL ? !read_stored (p, store, (guint) p->aux[e], 0, n, buffer, error)
+                                 : !read_aux_rows (p, e, store, first, n, buffer, error))
       return FALSE;
   }
   call->aux = aux;

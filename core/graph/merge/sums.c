@@ -182,9 +182,9 @@ has_choice_gene (const EvoParam *table, EvoValue *const *values)
   return FALSE;
 }
 
-/* Sums that no gene changes: the operator says so of itself, and nothing upstream has genes. */
-static gboolean
-is_fixed (const EvoPrepared *p)
+/* The operator says so of itself, and nothing upstream is made: a view of what is made has no operator, but its node is a merge. */
+gboolean
+evo_prepared_is_fixed (const EvoPrepared *p)
 {
   if (has_choice_gene (p->op->params, p->node->values) || has_choice_gene (p->op->in_params, p->node->in_values))
     return FALSE;
@@ -194,7 +194,7 @@ is_fixed (const EvoPrepared *p)
   if (!(p->op->flags & EVO_MERGE_MEASURE_FIXED) || p->c->memo == NULL)
     return FALSE;
   for (guint e = 0; e <= p->n_in; e++)
-    if (p->in[e] != NULL && p->in[e]->op != NULL)
+    if (p->in[e] != NULL && (p->in[e]->op != NULL || p->in[e]->node->kind == EVO_KIND_MERGE))
       return FALSE;
   return TRUE;
 }
@@ -202,7 +202,7 @@ is_fixed (const EvoPrepared *p)
 gboolean
 evo_prepared_sums (EvoPrepared *p, GError **error)
 {
-  gboolean fixed = is_fixed (p);
+  gboolean fixed = evo_prepared_is_fixed (p);
   const double *kept = fixed ? evo_memo_get (p->c->memo, p->node, p->tensor.name) : NULL;
   g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (double));
 

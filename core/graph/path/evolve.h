@@ -30,13 +30,14 @@ struct EvoPathGenes {
   EvoGene *path, *input, *scale;     /* NULL: fixed; input: of a window over several inputs */
 };
 
+/* --- genes.c */
 /* The layers of each input, of those of all nodes. Owned. */
 gint32 *evo_path_dup_n_layers (const EvoNode *node, const gint32 *of_nodes);
 /* Labels and numbers of dimensions, once the layers of the inputs are known. n_layers: [node->n_in] */
 gboolean evo_path_genes_bind (const EvoNode *node, const gint32 *n_layers, GError **error);
 /* The most hops that a path of these genes can have. */
 guint evo_path_genes_count_hops (const EvoNode *node, const gint32 *n_layers);
-/* The path that the graph-wide vector x means: EvoPathHop, appended to `hops`. EVO_PLUGIN_ERROR_PARAM: it is longer than max_hops, has no hop, or
+/* --- decode.c: the path that the graph-wide vector x means: EvoPathHop, appended to `hops`. EVO_PLUGIN_ERROR_PARAM: it is longer than max_hops, has no hop, or
  * a scale of 0 or beyond 2^20. */
 gboolean evo_path_genes_decode (const EvoNode *node, const gint32 *n_layers, const double *x, GArray *hops, GError **error);
 

@@ -346,12 +346,9 @@ evo_path_genes_bind (const EvoNode *node, const gint32 *n_layers, GError **error
     b.n_all += (guint) n_layers[e];
   if (b.p->path == NULL && !evo_path_read (node, n_layers, fixed, error))
     return FALSE;
-  if (n_positions (&b) > MOST_POSITIONS || n_scales (&b) > 16 * MOST_POSITIONS * 16) {
-    g_autofree char *where = evo_json_where (node->where);
-
-    return evo_set_error (error, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "%s: has %u positions and %u scales; at most %d positions can be searched",
-                          where, n_positions (&b), n_scales (&b), MOST_POSITIONS);
-  }
+  if (n_positions (&b) > MOST_POSITIONS || n_scales (&b) > 16 * MOST_POSITIONS * 16)
+    return evo_fail_at (error, node->where, EVO_PARAM_ERROR, EVO_PARAM_ERROR_RANGE, "has %u positions and %u scales; at most %d positions can be searched",
+                        n_positions (&b), n_scales (&b), MOST_POSITIONS);
   if (b.p->path != NULL)
     bind_gene (&b, b.p->path, n_positions (&b), position_name);
   if (b.p->input != NULL)

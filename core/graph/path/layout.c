@@ -140,10 +140,8 @@ evo_layout_hops (EvoModels *m, const EvoNode *node, const EvoPathHop *hops, guin
 static gboolean
 refuse_empty (const EvoNode *node, GError **error)
 {
-  g_autofree char *where = evo_json_where (node->where);
-
-  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: %s has no layers; a path needs models that are known to have some", where,
-                        node->in[0].from->name);
+  return evo_fail_at (error, node->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s has no layers; a path needs models that are known to have some",
+                      node->in[0].from->name);
 }
 
 /* A path that is searched: every layer of every input must fit, with a scale, and until a path is found the model is the first input's. */

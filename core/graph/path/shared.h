@@ -27,6 +27,10 @@ typedef struct {
 gboolean evo_shared_init (EvoModels *m, const EvoNode *node, EvoShared *out, GError **error);
 void evo_shared_clear (EvoShared *s);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (EvoShared, evo_shared_clear)
+/* num_hops and input_scaling, as members of the object that w is in; which members of the source's they stand for. */
+void evo_shared_write_config (const EvoShared *s, EvoJsonWriter *w);
+gboolean evo_shared_replaces (const char *key);
+
 /* --- size.c */
 typedef struct {
   guint hops, layers;      /* layers: those of the compact form */
@@ -36,9 +40,5 @@ typedef struct {
 } EvoPathSize;
 /* Of a merge.layer-path node; as: the dtype it is saved in. Errors: of evo_layout_hops. */
 gboolean evo_path_measure (EvoModels *m, const EvoNode *node, const EvoDtypes *as, EvoPathSize *out, GError **error);
-
-/* num_hops and input_scaling, as members of the object that w is in; which members of the source's they stand for. */
-void evo_shared_write_config (const EvoShared *s, EvoJsonWriter *w);
-gboolean evo_shared_replaces (const char *key);
 
 #endif

@@ -7,18 +7,6 @@
 #include "core/base/text.h"
 #include "core/graph/read/read.h"
 
-gboolean
-evo_fail_at (GError **error, const EvoJson *at, GQuark domain, gint code, const char *format, ...)
-{
-  g_autofree char *where = evo_json_where (at), *what = NULL;
-  va_list args;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  return evo_set_error (error, domain, code, "%s: %s", where, what);
-}
-
 static gboolean
 wrong_type (const EvoJson *v, const char *right, GError **error)
 {

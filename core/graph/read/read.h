@@ -37,7 +37,6 @@ struct EvoGraph {
 };
 
 /* --- keys.c: one value of a known type; messages "where: what; what would be right" */
-gboolean evo_fail_at (GError **error, const EvoJson *at, GQuark domain, gint code, const char *format, ...) G_GNUC_PRINTF (5, 6);
 gboolean evo_read_text (const EvoJson *v, const char **out, GError **error);          /* not empty */
 gboolean evo_read_flag (const EvoJson *v, gboolean *out, GError **error);
 gboolean evo_read_whole (const EvoJson *v, gint64 min, gint64 *out, GError **error);   /* min ... 2^53 - 1 */

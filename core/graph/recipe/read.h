@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * read.h - the inside of reading a mergekit recipe: its methods as a table, its models, its documents, its parameters.
  *
- * Reading goes: recipe.c (documents, keys) -> stage.c (models, slices, base) -> params.c (values) -> JSON.
+ * Reading goes: recipe.c (documents, keys) -> stage.c (models, slices, base) -> params/ (values) -> JSON.
  */
 #ifndef EVO_GRAPH_RECIPE_READ_H
 #define EVO_GRAPH_RECIPE_READ_H
@@ -31,6 +31,7 @@ typedef struct {
   struct { const char *param, *json; } fixed[3]; /* what mergekit always does and has no word for */
 } EvoRecipeMethod;
 
+/* --- methods.c */
 const EvoRecipeMethod *evo_recipe_method (const char *name);
 const EvoRecipeMethod *evo_recipe_method_of (const char *use); /* of an operator; NULL: mergekit has none */
 char *evo_recipe_method_hint (const char *name);      /* "; did you mean ..." or all there are (owned) */
@@ -69,24 +70,24 @@ typedef struct {
   gboolean truncate;                   /* embeddings, by the command line */
 } EvoRecipe;
 
+/* --- recipe.c */
 gboolean evo_recipe_fail (const EvoRecipe *r, guint line, GError **error, const char *format, ...) G_GNUC_PRINTF (4, 5);
 void evo_recipe_note (const EvoRecipe *r, guint line, const char *format, ...) G_GNUC_PRINTF (3, 4);
 /* Every key of map is one of keys; else an error with the nearest. what: "a recipe", for the message. */
 gboolean evo_recipe_check_keys (const EvoRecipe *r, const EvoYaml *map, const char *what, const char *const *keys, GError **error);
 char *evo_recipe_new_name (EvoRecipe *r, const char *wish); /* a node's name that is not taken (owned) */
+/* A merge by its method, its models called as `names` [inputs + 1] says (NULL: as they are), the last the base. */
+gboolean evo_recipe_write_merge (EvoRecipe *r, const EvoRecipeStage *s, const char *node, const char *dtype, char *const *names, EvoJsonWriter *w,
+                                 GError **error);
 
-/* compat.c: of the whole pipeline (root NULL) or of one merge of this document; writes nothing where it stands in the other place. */
-void evo_recipe_write_compat (const EvoRecipe *r, const EvoYaml *root, EvoJsonWriter *w);
-
-/* The model that v names, opened; or an earlier document of that name. NULL: a sentence says how to get it. */
+/* --- models.c: the model that v names, opened; or an earlier document of that name. NULL: a sentence says how to get it. */
 EvoRecipeModel *evo_recipe_model (EvoRecipe *r, const EvoYaml *v, GError **error);
+
+/* --- stage.c */
 EvoRecipeStage *evo_recipe_stage_new (EvoRecipe *r, const EvoYaml *root, GError **error);
 void evo_recipe_stage_free (EvoRecipeStage *s);
-EvoRecipeStage *evo_recipe_stage_new_like (const EvoYaml *root, const EvoYaml *module, const EvoRecipeMethod *method, EvoRecipeModel *base);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoRecipeStage, evo_recipe_stage_free)
-/* Parameters of input i, or, where i is -1, of the whole merge and for all inputs, as members of the object that w is in. */
-gboolean evo_recipe_write_params (EvoRecipe *r, const EvoRecipeStage *s, gint i, EvoJsonWriter *w, GError **error);
-/* stage.c, for slices.c */
+EvoRecipeStage *evo_recipe_stage_new_like (const EvoYaml *root, const EvoYaml *module, const EvoRecipeMethod *method, EvoRecipeModel *base);
 gint evo_recipe_stage_find (const EvoRecipeStage *s, const EvoRecipeModel *m);          /* among the inputs; -1: none of them */
 gboolean evo_recipe_stage_is_apart (const EvoRecipeStage *s, const EvoRecipeModel *m);  /* the base, where that is none of the inputs */
 void evo_recipe_stage_add (EvoRecipeStage *s, EvoRecipeModel *m, guint line);
@@ -97,14 +98,19 @@ gboolean evo_recipe_read_inputs (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml 
 gboolean evo_recipe_read_sources (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *list, EvoRecipeSegment *g, GError **error);
 gboolean evo_recipe_check_count (const EvoRecipe *r, const EvoRecipeStage *s, guint line, GError **error);
 gboolean evo_recipe_check_window (EvoRecipe *r, const EvoRecipeStage *s, GError **error);
-/* slices.c: what slices: holds, by segments where layers keep their places in all models, else by slices of their own. */
-gboolean evo_recipe_read_slices (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *slices, GError **error);
-/* recipe.c: a merge by its method, its models called as `names` [inputs + 1] says (NULL: as they are), the last the base. */
-gboolean evo_recipe_write_merge (EvoRecipe *r, const EvoRecipeStage *s, const char *node, const char *dtype, char *const *names, EvoJsonWriter *w,
-                                 GError **error);
-/* stack.c: slices merged apart, and the path over them that is called `node`. */
-gboolean evo_recipe_write_stack (EvoRecipe *r, const EvoRecipeStage *s, const char *node, const char *dtype, EvoJsonWriter *w, GError **error);
 /* All that stands under `parameters` is known to the method and in its place. */
 gboolean evo_recipe_check_params (EvoRecipe *r, const EvoRecipeMethod *m, const EvoYaml *params, gboolean is_source, GError **error);
+
+/* --- slices.c: what slices: holds, by segments where layers keep their places in all models, else by slices of their own. */
+gboolean evo_recipe_read_slices (EvoRecipe *r, EvoRecipeStage *s, const EvoYaml *slices, GError **error);
+
+/* --- params/: those of input i, or, where i is -1, of the whole merge and for all inputs, as members of the object that w is in. */
+gboolean evo_recipe_write_params (EvoRecipe *r, const EvoRecipeStage *s, gint i, EvoJsonWriter *w, GError **error);
+
+/* --- stack.c: slices merged apart, and the path over them that is called `node`. */
+gboolean evo_recipe_write_stack (EvoRecipe *r, const EvoRecipeStage *s, const char *node, const char *dtype, EvoJsonWriter *w, GError **error);
+
+/* --- compat.c: of the whole pipeline (root NULL) or of one merge of this document; writes nothing where it stands in the other place. */
+void evo_recipe_write_compat (const EvoRecipe *r, const EvoYaml *root, EvoJsonWriter *w);
 
 #endif

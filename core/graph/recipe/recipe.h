@@ -12,7 +12,8 @@
 gboolean evo_recipe_is (const char *path); /* by its name: .yml or .yaml */
 /* The pipeline as text, ready for evo_graph_new_from_text: paths are absolute. Models are looked for from the current directory, then beside
  * the recipe, then in the local Hugging Face cache; only headers are read. notes: GPtrArray of char * with g_free, to which sentences
- * "recipe.yml:7: ..." are added. truncate: embeddings may have different numbers of rows. Errors: EVO_GRAPH_ERROR, "recipe.yml:7: what; what would be right"; EVO_STORE_ERROR for a model. Owned. */
+ * "recipe.yml:7: ..." are added. truncate: embeddings may have different numbers of rows; merges that say nothing of a tokenizer get "truncate".
+ * Errors: EVO_GRAPH_ERROR, "recipe.yml:7: what; what would be right"; EVO_STORE_ERROR for a model. Owned. */
 char *evo_recipe_import (const char *path, gboolean truncate, GPtrArray *notes, GError **error);
 char *evo_recipe_import_text (const char *text, gsize n, const char *path, GPtrArray *notes, GError **error);
 

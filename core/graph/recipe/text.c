@@ -17,21 +17,21 @@ evo_yaml_free (EvoYamlDoc *doc)
   g_free (doc);
 }
 
+static gboolean
+is_null (const EvoYaml *v)
+{
+  static const char *const words[] = { "", "~", "null", "Null", "NULL", NULL };
+
+  return v == NULL || (v->kind == EVO_YAML_TEXT && v->plain && g_strv_contains (words, v->text));
+}
+
 const EvoYaml *
 evo_yaml_member (const EvoYaml *map, const char *key)
 {
   for (guint i = 0; map != NULL && map->kind == EVO_YAML_MAP && i < map->keys->len; i++)
     if (strcmp (((const EvoYaml *) map->keys->pdata[i])->text, key) == 0)
-      return evo_yaml_is_null (map->items->pdata[i]) ? NULL : map->items->pdata[i];
+      return is_null (map->items->pdata[i]) ? NULL : map->items->pdata[i];
   return NULL;
-}
-
-gboolean
-evo_yaml_is_null (const EvoYaml *v)
-{
-  static const char *const words[] = { "", "~", "null", "Null", "NULL", NULL };
-
-  return v == NULL || (v->kind == EVO_YAML_TEXT && v->plain && g_strv_contains (words, v->text));
 }
 
 const char *
@@ -43,7 +43,7 @@ evo_yaml_text (const EvoYaml *v)
 const char *
 evo_yaml_kind_name (const EvoYaml *v)
 {
-  return v == NULL || evo_yaml_is_null (v) ? "nothing" : v->kind == EVO_YAML_LIST ? "a list" : v->kind == EVO_YAML_MAP ? "a map" : "a text";
+  return is_null (v) ? "nothing" : v->kind == EVO_YAML_LIST ? "a list" : v->kind == EVO_YAML_MAP ? "a map" : "a text";
 }
 
 /* YAML 1.1's words; "y" and "n" alone are texts to the reader that mergekit uses. */

@@ -212,5 +212,7 @@ evo_recipe_write_tokens (EvoRecipe *r, const EvoRecipeStage *s, char *const *nam
     if (!write_source (t, old, w, error))
       return FALSE;
   }
+  if (r->truncate && old == NULL && v == NULL)
+    add_text (w, "tokenizer", "truncate"); /* what the option means, so that the pipeline alone makes the same bytes */
   return (v == NULL || write_tokenizer (t, v, w, error)) && (chat == NULL || write_chat (t, chat, w, error));
 }

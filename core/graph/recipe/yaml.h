@@ -24,12 +24,13 @@ struct EvoYaml {
 };
 typedef struct { char *name; GPtrArray *roots; GPtrArray *nodes; } EvoYamlDoc; /* roots: one a document, none empty; nodes owns all */
 
+/* --- yaml.c; without the library none.c, which refuses */
 EvoYamlDoc *evo_yaml_parse (const char *text, gsize n, const char *name, GError **error); /* EVO_GRAPH_ERROR_SYNTAX, "name:line: ..." */
+/* --- text.c */
 void evo_yaml_free (EvoYamlDoc *doc);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoYamlDoc, evo_yaml_free)
 
-const EvoYaml *evo_yaml_member (const EvoYaml *map, const char *key); /* NULL: not a map, no such key, or null */
-gboolean evo_yaml_is_null (const EvoYaml *v);                         /* empty, ~, null */
+const EvoYaml *evo_yaml_member (const EvoYaml *map, const char *key); /* NULL: not a map, no such key, or null (empty, ~) */
 const char *evo_yaml_text (const EvoYaml *v);                         /* NULL: not a text */
 const char *evo_yaml_kind_name (const EvoYaml *v);                    /* "a list" */
 /* A finite decimal number, quoted or not ("1e-4" too, which YAML 1.1 itself takes for a text); true and false are 1 and 0. */

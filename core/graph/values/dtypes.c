@@ -49,15 +49,10 @@ evo_dtypes_mark (const EvoDtypes *d, const char *name, const EvoRole *role, GHas
 gboolean
 evo_dtypes_check_used (const EvoDtypes *d, GHashTable *used, GError **error)
 {
-  for (guint i = 0; i < d->n; i++) {
-    g_autofree char *where = NULL;
-
-    if (g_hash_table_contains (used, d->selectors[i]) || strcmp (d->selectors[i], "*") == 0)
-      continue;
-    where = evo_json_where (d->where);
-    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "%s: \"%s\" decides for no tensor; evopipe inspect MODEL shows their names "
-                          "and roles, and the first selector that matches one takes it", where, d->selectors[i]);
-  }
+  for (guint i = 0; i < d->n; i++)
+    if (!g_hash_table_contains (used, d->selectors[i]) && strcmp (d->selectors[i], "*") != 0)
+      return evo_fail_at (error, d->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "\"%s\" decides for no tensor; evopipe inspect MODEL shows their "
+                          "names and roles, and the first selector that matches one takes it", d->selectors[i]);
   return TRUE;
 }
 

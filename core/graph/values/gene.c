@@ -101,9 +101,7 @@ evo_gene_resolve (const EvoGene *gene, const EvoPlace *place, const double *x, d
 static gboolean
 fail_layers (const EvoGene *gene, const char *per, gint32 n_layers, const char *right, GError **error)
 {
-  g_autofree char *where = evo_json_where (gene->where);
-
-  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "%s: \"%s\" of %d layers; %s", where, per, n_layers, right);
+  return evo_fail_at (error, gene->where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SHAPE, "\"%s\" of %d layers; %s", per, n_layers, right);
 }
 
 static gboolean
@@ -178,6 +176,18 @@ evo_gene_bind (EvoGene *gene, gint32 n_layers, GError **error)
   for (guint i = 0; i < gene->n; i++)
     gene->labels[i] = label_of (gene, i, n_layers);
   return TRUE;
+}
+
+double
+evo_gene_start (const EvoGene *gene, guint part)
+{
+  if (gene->starts != NULL)
+    return gene->starts[part];
+  if (!isnan (gene->start))
+    return gene->start;
+  if (gene->is_choice)
+    return 0;
+  return gene->is_log ? sqrt (gene->low * gene->high) : (gene->low + gene->high) / 2;
 }
 
 /* ------------------------------------------------------------------ simplexes */

@@ -73,9 +73,7 @@ is_role (const char *selector)
 static gboolean
 fail (const EvoJson *where, GError **error, const char *selector, const char *what)
 {
-  g_autofree char *at = evo_json_where (where);
-
-  return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "%s: \"%s\" %s", at, selector, what);
+  return evo_fail_at (error, where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_SYNTAX, "\"%s\" %s", selector, what);
 }
 
 static gboolean

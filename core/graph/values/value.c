@@ -98,14 +98,12 @@ check_list (char *const *selectors, guint n, const EvoJson *where, GHashTable *u
 {
   for (guint i = 0; i < n; i++) {
     guint marks = GPOINTER_TO_UINT (g_hash_table_lookup (used, selectors[i]));
-    g_autofree char *at = NULL;
 
     if ((marks & REACHED) != 0 || may_be_unused (selectors, n, i))
       continue;
-    at = evo_json_where (where);
-    return evo_set_error (error, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "%s: \"%s\" %s", at, selectors[i],
-                          marks == 0 ? "matches no tensor; evopipe inspect MODEL shows their names and roles"
-                                     : "is never used: selectors before it take all it matches; put it before them");
+    return evo_fail_at (error, where, EVO_GRAPH_ERROR, EVO_GRAPH_ERROR_UNKNOWN, "\"%s\" %s", selectors[i],
+                        marks == 0 ? "matches no tensor; evopipe inspect MODEL shows their names and roles"
+                                   : "is never used: selectors before it take all it matches; put it before them");
   }
   return TRUE;
 }

@@ -43,29 +43,35 @@ struct EvoGene {
   double *starts;                   /* [n] POSITION: where each begins; NULL: all at start */
   guint n;                          /* dimensions; known once the number of layers is (evo_gene_bind) */
   char **labels;                    /* [n] full names: "blend.ja.weight[layer 3]" */
-  guint first;                      /* index of its first dimension in the graph-wide vector of all genes (assigned by layout.c after binding): a
+  guint first;                      /* index of its first dimension in the graph-wide vector of all genes (given by layout/genes.c after binding): a
                                      search scatters its own vector into that, so two searches may share one EvoGene */
 };
 
 /* Where a tensor is, for selectors and gradients. */
 typedef struct { const char *name; const EvoRole *role; gint32 n_layers; } EvoPlace;
 
+/* --- value.c */
 /* The scalar at a place; FALSE: no selector matched (fall through to the next level). x: the graph-wide vector, in the genes' own units with
  * choices as indices; NULL where the value has no gene. */
 gboolean evo_value_resolve (const EvoValue *v, const EvoPlace *place, const double *x, double *out);
 gboolean evo_value_has_gene (const EvoValue *v);
-/* Counts dimensions and makes labels for a model of n_layers. FALSE: "group:9" of 6 layers and the like. */
-gboolean evo_gene_bind (EvoGene *gene, gint32 n_layers, GError **error);
-gboolean evo_selector_matches (const char *selector, const EvoPlace *place);
-/* EVO_GRAPH_ERROR_SYNTAX for a selector that is none ("@atn", "@layers:3-"). */
-gboolean evo_selector_check (const char *selector, const EvoJson *where, GError **error);
 /* Marks in used[] (per selector of every select below v, depth-first order) what matched; for "glob that matches no tensor". */
 void evo_value_mark (const EvoValue *v, const EvoPlace *place, GHashTable *used);
 /* FALSE: a selector below v is not in `used`: EVO_GRAPH_ERROR_UNKNOWN naming it. */
 gboolean evo_value_check_used (const EvoValue *v, GHashTable *used, GError **error);
-/* Divides the genes of each simplex by their sum, in place; FALSE, EVO_PLUGIN_ERROR_PARAM: a sum is 0. */
-gboolean evo_genes_apply_simplex (EvoGene *const *genes, guint n, double *x, GError **error);
 /* Writes the value with its genes replaced by their numbers: scalars, lists or selectors (a gene-free pipeline). n_layers as bound. */
 void evo_value_write (const EvoValue *v, const EvoParam *param, const double *x, gint32 n_layers, EvoJsonWriter *w);
+
+/* --- gene.c */
+/* Counts dimensions and makes labels for a model of n_layers. FALSE: "group:9" of 6 layers and the like. */
+gboolean evo_gene_bind (EvoGene *gene, gint32 n_layers, GError **error);
+double evo_gene_start (const EvoGene *gene, guint part); /* of one dimension, in the gene's own units: what is given, else the middle of the range */
+/* Divides the genes of each simplex by their sum, in place; FALSE, EVO_PLUGIN_ERROR_PARAM: a sum is 0. */
+gboolean evo_genes_apply_simplex (EvoGene *const *genes, guint n, double *x, GError **error);
+
+/* --- selectors.c */
+gboolean evo_selector_matches (const char *selector, const EvoPlace *place);
+/* EVO_GRAPH_ERROR_SYNTAX for a selector that is none ("@atn", "@layers:3-"). */
+gboolean evo_selector_check (const char *selector, const EvoJson *where, GError **error);
 
 #endif

@@ -174,6 +174,18 @@ read_chat (const EvoJson *v, const char **out, GError **error)
                       quoted, hint);
 }
 
+/* Layers are put in order, adapters applied: rows, tokenizer and template come from one model as they are. */
+static gboolean
+refuse_key (const EvoNode *node, const EvoJson *v, GError **error)
+{
+  gboolean is_path = ((const EvoMergeOp *) node->plugin->op)->host == EVO_HOST_LAYERS;
+  const char *key = evo_json_key (v), *from = is_path ? node->in[0].from->name : node->base.from->name;
+
+  return evo_fail_at (error, v, EVO_PARAM_ERROR, EVO_PARAM_ERROR_UNKNOWN, "%s mixes no rows, its %s is that of its %s, \"%s\"; leave \"%s\" out, or "
+                      "put a merge with this \"%s\" in the place of \"%s\"", node->plugin->name, g_str_equal (key, "tokenizer") ? key : "chat template",
+                      is_path ? "first input" : "base", from, key, key, from);
+}
+
 gboolean
 evo_read_vocab (const EvoGraph *g, EvoNode *node, GError **error)
 {
@@ -182,8 +194,7 @@ evo_read_vocab (const EvoGraph *g, EvoNode *node, GError **error)
   g_autoptr (EvoVocabSpec) spec = NULL;
 
   if (is_host && (v != NULL || chat != NULL))
-    return evo_fail_at (error, v != NULL ? v : chat, EVO_PARAM_ERROR, EVO_PARAM_ERROR_UNKNOWN, "%s mixes no rows; leave \"%s\" out", node->plugin->name,
-                        v != NULL ? "tokenizer" : "chat_template");
+    return refuse_key (node, v != NULL ? v : chat, error);
   if (is_host || (v == NULL && chat == NULL && !g->truncate))
     return TRUE;
   if (chat != NULL && !read_chat (chat, &node->chat_template, error))

@@ -93,27 +93,34 @@ read_rest (const Gathered *v, EvoMergeContext *c, guint thread, gint64 row, gint
 
 /* The row of the input that row `row` of the result is, -1: it is not one of its own. */
 static gint64
-own_row (const Gathered *v, gint64 row)
+own_row (const EvoGather *g, guint input, gint64 row)
 {
-  const EvoGather *g = v->shared->g;
-
-  return row >= g->n_tokens || g->rest[row].force ? -1 : g->own[v->input][row];
+  return row >= g->n_tokens || g->rest[row].force ? -1 : g->own[input][row];
 }
 
-/* Rows that lie behind each other in the input too are read at once: mostly, that is all of them. */
+/* How many elements of the result, from `first` on, lie behind each other in the input too: mostly, that is all of them. *at: where they begin
+ * there; -1: they are of one row that is not its own. */
+static gint64
+own_run (const EvoGather *g, guint input, gint64 width, gint64 first, gint64 n, gint64 *at)
+{
+  gint64 row = first / width, in_row = first % width, own = own_row (g, input, row), run = MIN (width - in_row, n);
+
+  while (own >= 0 && run < n && own_row (g, input, row + (in_row + run) / width) == own + (in_row + run) / width)
+    run = MIN (run + width, n);
+  *at = own < 0 ? -1 : own * width + in_row;
+  return run;
+}
+
 static gboolean
 read_gathered (const Gathered *v, EvoMergeContext *c, guint thread, gint64 first, gint64 n, float *out, GError **error)
 {
   gint64 width = v->shared->width, done = 0;
 
   while (done < n) {
-    gint64 row = (first + done) / width, at = (first + done) % width, own = own_row (v, row), run = MIN (width - at, n - done);
-    gboolean good;
+    gint64 at, run = own_run (v->shared->g, v->input, width, first + done, n - done, &at);
+    gboolean good = at >= 0 ? read_raw (v->shared->raw[v->input], thread, at, run, out + done, error)
+                            : read_rest (v, c, thread, (first + done) / width, (first + done) % width, run, out + done, error);
 
-    while (own >= 0 && run < n - done && own_row (v, row + (at + run) / width) == own + (at + run) / width)
-      run = MIN (run + width, n - done);
-    good = own >= 0 ? read_raw (v->shared->raw[v->input], thread, own * width + at, run, out + done, error)
-                    : read_rest (v, c, thread, row, at, run, out + done, error);
     if (!good)
       return FALSE;
     done += run;
@@ -195,6 +202,26 @@ average (Gathered *v, EvoMergeContext *c, const EvoNode *node, const char *tenso
 
 /* ------------------------------------------------------------------ preparing */
 
+/* NULL: the tensor's rows are no tokens', or lie as the inputs have them. */
+static const EvoGather *
+gather_of (const EvoPrepared *p)
+{
+  const EvoShape *shape = &p->layout->shape;
+  gboolean has_rows = p->layout->role.kind == EVO_ROLE_EMBED || p->layout->role.kind == EVO_ROLE_HEAD;
+
+  return !has_rows || shape->n_dims == 0 || shape->n == 0 ? NULL : evo_models_get_layout (p->c->models, p->node)->gather;
+}
+
+gint64
+evo_vocab_own_run (const EvoPrepared *p, guint e, gint64 first, gint64 n, gint64 *at)
+{
+  const EvoGather *g = gather_of (p);
+  const EvoShape *shape = &p->layout->shape;
+
+  *at = first;
+  return g == NULL ? n : own_run (g, e, shape->n / shape->dims[0], first, n, at);
+}
+
 static EvoPrepared *
 new_view (Shared *s, guint e, const EvoPrepared *p)
 {
@@ -233,13 +260,13 @@ take_raw (Shared *s, EvoPrepared *p, gboolean *wanted, GError **error)
 gboolean
 evo_vocab_gather (EvoPrepared *p, GError **error)
 {
-  const EvoGather *g = evo_models_get_layout (p->c->models, p->node)->gather;
+  const EvoGather *g = gather_of (p);
   const EvoShape *shape = &p->layout->shape;
   g_autofree gboolean *wanted = g_new0 (gboolean, p->n_in + 1);
   gboolean good;
   Shared *s;
 
-  if (g == NULL || (p->layout->role.kind != EVO_ROLE_EMBED && p->layout->role.kind != EVO_ROLE_HEAD) || shape->n_dims == 0 || shape->n == 0)
+  if (g == NULL)
     return TRUE;
   s = g_new0 (Shared, 1);
   *s = (Shared){ 1, g, shape->n / shape->dims[0], g_new0 (EvoPrepared *, g->n_in + 1) };

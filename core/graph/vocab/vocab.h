@@ -136,5 +136,8 @@ EvoTokenizer *evo_vocab_open_tokenizer (const EvoModels *m, const EvoNode *node,
 /* --- view.c: a merge's inputs p->in[] become their gathered rows, where this tensor has a row for each token. */
 typedef struct EvoPrepared EvoPrepared;
 gboolean evo_vocab_gather (EvoPrepared *p, GError **error);
+/* How many of the tensor's elements [first, first + n) can be read at once from a file that has the rows of input e, *at: from which element of it;
+ * -1: the input lacks their token, and the file says nothing of it. */
+gint64 evo_vocab_own_run (const EvoPrepared *p, guint e, gint64 first, gint64 n, gint64 *at);
 
 #endif

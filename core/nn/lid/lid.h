@@ -16,7 +16,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoLid, evo_lid_free)
 double evo_lid_probability (const EvoLid *lid, const char *text, gsize n, const char *code);
 /* Label without prefix, lid's; NULL: nothing in the text is known. */
 const char *evo_lid_best (const EvoLid *lid, const char *text, gsize n, double *probability);
-/* The other test: share of letters that belong to the language's scripts; 0 without letters. "ja": kana of kana and A-Z a-z, so that above
+/* --- script.c: the other test, the share of letters that belong to the language's scripts; 0 without letters. "ja": kana of kana and A-Z a-z, so that above
  * 0.5 (not at it) means more kana than Latin letters. Others: by Unicode script of the letters. NAN: a code that is not known. */
 double evo_script_probability (const char *text, gsize n, const char *code);
 

@@ -14,7 +14,7 @@ typedef struct {
   gboolean keeps_first;  /* META_SPACE: the first token's blanks too */
 } Decoder;
 
-enum { MAX_TEXT = 256, MAX_STEPS = 32 };
+enum { MAX_STEPS = 32 };
 
 static void
 clear_decoder (gpointer step)
@@ -37,19 +37,6 @@ evo_decoders_new (void)
 /* ------------------------------------------------------------------ reading */
 
 static gboolean
-read_text (const EvoJson *v, const char *key, const char *fallback, char **out, GError **error)
-{
-  const char *text = fallback;
-
-  if (!evo_tokenizer_read_text (v, key, &text, error))
-    return FALSE;
-  if (text == NULL || strlen (text) > MAX_TEXT)
-    return evo_tokenizer_fail (v, error, "needs \"%s\", a text of at most %d bytes", key, MAX_TEXT);
-  *out = g_strdup (text);
-  return TRUE;
-}
-
-static gboolean
 read_replace (const EvoJson *v, gpointer step, GError **error)
 {
   Decoder *d = step;
@@ -57,7 +44,7 @@ read_replace (const EvoJson *v, gpointer step, GError **error)
 
   if (pattern == NULL)
     return evo_tokenizer_fail (v, error, "a Replace needs \"pattern\"");
-  if (!read_text (v, "content", NULL, &d->text, error))
+  if (!evo_tokenizer_read_short_text (v, "content", NULL, &d->text, error))
     return FALSE;
   d->pattern = evo_pattern_new_from_json (pattern, error);
   return d->pattern != NULL;
@@ -80,7 +67,7 @@ read_strip (const EvoJson *v, gpointer step, GError **error)
 {
   Decoder *d = step;
 
-  return read_text (v, "content", NULL, &d->text, error) && read_count (v, "start", &d->start, error) &&
+  return evo_tokenizer_read_short_text (v, "content", NULL, &d->text, error) && read_count (v, "start", &d->start, error) &&
          read_count (v, "stop", &d->stop, error);
 }
 
@@ -95,7 +82,7 @@ read_metaspace (const EvoJson *v, gpointer step, GError **error)
       !evo_tokenizer_read_text (v, "prepend_scheme", &scheme, error))
     return FALSE;
   d->keeps_first = scheme == NULL ? !prefix : strcmp (scheme, "never") == 0;
-  return read_text (v, "replacement", EVO_META_SPACE, &d->text, error);
+  return evo_tokenizer_read_short_text (v, "replacement", EVO_META_SPACE, &d->text, error);
 }
 
 static gboolean
@@ -103,7 +90,7 @@ read_suffix (const EvoJson *v, gpointer step, GError **error)
 {
   Decoder *d = step;
 
-  if (!read_text (v, "suffix", "</w>", &d->text, error))
+  if (!evo_tokenizer_read_short_text (v, "suffix", "</w>", &d->text, error))
     return FALSE;
   if (*d->text == '\0')
     return evo_tokenizer_fail (v, error, "a BPEDecoder needs a \"suffix\" that is not empty");

@@ -50,17 +50,21 @@ struct EvoTokenizer {
   GPtrArray *works;                /* EvoTokenizerWork that nobody uses */
 };
 
+/* --- tokenizer.c */
 EvoTokenizer *evo_tokenizer_new (void);
+void evo_tokenizer_count (EvoTokenizer *t);       /* sets n_tokens */
+const EvoAddedToken *evo_tokenizer_get_added (const EvoTokenizer *t, gint64 id); /* NULL: none */
+/* --- added.c */
 /* Takes what token->text is a copy of. Fails where the id is another token's, or the text has another id. */
 gboolean evo_tokenizer_add (EvoTokenizer *t, EvoAddedToken token, char **why);
 void evo_tokenizer_index_added (EvoTokenizer *t); /* after the last one, and after the normalisers */
 /* Appends added tokens and the text between them: text[0..n) searched with one of the tries. */
 void evo_tokenizer_cut_added (const EvoTokenizer *t, const EvoTrie *trie, const char *text, gsize n, gboolean first, GArray *out);
-const EvoAddedToken *evo_tokenizer_get_added (const EvoTokenizer *t, gint64 id); /* NULL: none */
-void evo_tokenizer_count (EvoTokenizer *t);       /* sets n_tokens */
+/* --- json.c */
 /* The members of an added token but its id; an empty content is passed over, as the reference does it. */
 gboolean evo_tokenizer_read_added (EvoTokenizer *t, const EvoJson *v, gint32 id, GError **error);
 gboolean evo_tokenizer_read_id (const EvoJson *v, gint32 *out, GError **error);
+/* --- spm.c */
 void evo_spm_decode (const EvoTokenizer *t, const gint32 *ids, gsize n, gboolean skip_special, GString *out);
 
 #endif

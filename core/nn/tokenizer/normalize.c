@@ -19,7 +19,7 @@ typedef struct {
 } Normalizer;
 
 /* Texts of a file may not blow up the texts of users. */
-enum { MAX_TEXT = 256, MAX_GROWTH = 64 };
+enum { MAX_GROWTH = 64 };
 
 static void
 clear_normalizer (gpointer step)
@@ -43,22 +43,9 @@ evo_normalizers_new (void)
 /* ------------------------------------------------------------------ reading */
 
 static gboolean
-read_short_text (const EvoJson *v, const char *key, char **out, GError **error)
-{
-  const char *text = NULL;
-
-  if (!evo_tokenizer_read_text (v, key, &text, error))
-    return FALSE;
-  if (text == NULL || strlen (text) > MAX_TEXT)
-    return evo_tokenizer_fail (v, error, "needs \"%s\", a text of at most %d bytes", key, MAX_TEXT);
-  *out = g_strdup (text);
-  return TRUE;
-}
-
-static gboolean
 read_prepend (const EvoJson *v, gpointer step, GError **error)
 {
-  return read_short_text (v, "prepend", &((Normalizer *) step)->text, error);
+  return evo_tokenizer_read_short_text (v, "prepend", NULL, &((Normalizer *) step)->text, error);
 }
 
 static gboolean
@@ -70,7 +57,7 @@ read_replace (const EvoJson *v, gpointer step, GError **error)
 
   if (pattern == NULL)
     return evo_tokenizer_fail (v, error, "a Replace needs \"pattern\"");
-  if (!read_short_text (v, "content", &z->text, error))
+  if (!evo_tokenizer_read_short_text (v, "content", NULL, &z->text, error))
     return FALSE;
   z->pattern = evo_pattern_new_from_json (pattern, error);
   z->growth = (double) strlen (z->text) / (literal == NULL ? 1 : MAX (strlen (literal), 1));

@@ -107,7 +107,7 @@ EvoPattern *
 evo_pattern_new_from_json (const EvoJson *v, GError **error)
 {
   const char *literal = evo_json_get_string (v, "String"), *expression = evo_json_get_string (v, "Regex");
-  g_autofree char *where = evo_json_where (v), *why = NULL;
+  g_autofree char *why = NULL;
   EvoPattern *p = NULL;
 
   if (literal != NULL && *literal != '\0')
@@ -117,7 +117,7 @@ evo_pattern_new_from_json (const EvoJson *v, GError **error)
   else
     p = evo_pattern_new_regex (expression, &why);
   if (p == NULL)
-    evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "%s: %s", where, evo_text_in_line (why));
+    evo_fail_at (error, v, EVO_STORE_ERROR, EVO_STORE_ERROR_FORMAT, "%s", evo_text_in_line (why));
   return p;
 }
 

@@ -52,8 +52,22 @@ evo_tokenizer_read_text (const EvoJson *object, const char *key, const char **ou
   return TRUE;
 }
 
-const EvoStepType *
-evo_step_type (const EvoStepType *table, const EvoJson *v, const char *what, GError **error)
+gboolean
+evo_tokenizer_read_short_text (const EvoJson *object, const char *key, const char *fallback, char **out, GError **error)
+{
+  const char *text = fallback;
+
+  if (!evo_tokenizer_read_text (object, key, &text, error))
+    return FALSE;
+  if (text == NULL || strlen (text) > EVO_TOKENIZER_SHORT_TEXT)
+    return evo_tokenizer_fail (object, error, "needs \"%s\", a text of at most %d bytes", key, EVO_TOKENIZER_SHORT_TEXT);
+  *out = g_strdup (text);
+  return TRUE;
+}
+
+/* `what` ("normalizer") is for messages. */
+static const EvoStepType *
+find_type (const EvoStepType *table, const EvoJson *v, const char *what, GError **error)
 {
   const char *type = evo_json_get_string (v, "type");
   g_autoptr (GPtrArray) names = g_ptr_array_new ();
@@ -86,7 +100,7 @@ evo_steps_read (const EvoStepType *table, const EvoJson *v, const char *what, co
   if (v == NULL || evo_json_kind (v) == EVO_JSON_NULL)
     return TRUE;
   if (g_strcmp0 (evo_json_get_string (v, "type"), "Sequence") != 0) {
-    type = evo_step_type (table, v, what, error);
+    type = find_type (table, v, what, error);
     if (type == NULL)
       return FALSE;
     g_array_set_size (steps, steps->len + 1); /* zeroed; the list's clear function frees what a failed read leaves */

@@ -11,15 +11,20 @@
 typedef struct EvoTokenizer EvoTokenizer;
 enum { EVO_TOKENIZER_MAX_TEXT = 1 << 27 }; /* bytes of one text: 128 MiB; inside, a normaliser may make it longer */
 
+/* --- open.c */
 /* From the files of a model directory: tokenizer.json, else tokenizer.model. To the .model only, tokenizer_config.json's add_bos_token
  * (absent: true), add_eos_token and added_tokens_decoder apply (else added_tokens.json): without these, control tokens written out in a
  * text are just text, as SentencePiece has it. NULL without error: the directory has none. Errors: EVO_STORE_ERROR OPEN, FORMAT, naming
  * file and place. */
 EvoTokenizer *evo_tokenizer_open (const char *directory, GError **error);
+/* --- json.c */
 EvoTokenizer *evo_tokenizer_new_from_json_file (const char *path, GError **error);
 /* The text of such a file; path: what messages call it. */
 EvoTokenizer *evo_tokenizer_new_from_json_text (const char *text, gssize n, const char *path, GError **error);
+/* --- spm.c */
 EvoTokenizer *evo_tokenizer_new_from_spm_file (const char *path, gboolean add_bos, gboolean add_eos, GError **error);
+
+/* --- tokenizer.c */
 EvoTokenizer *evo_tokenizer_ref (EvoTokenizer *t);
 void evo_tokenizer_unref (EvoTokenizer *t);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoTokenizer, evo_tokenizer_unref)

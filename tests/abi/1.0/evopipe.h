@@ -21,14 +21,11 @@
 /* ------------------------------------------------------------------ parameters */
 
 typedef enum {
-  EVO_TYPE_BOOL = 1, /* gboolean */
-  EVO_TYPE_NUMBER,   /* double */
-  EVO_TYPE_INTEGER,  /* gint64 */
+  EVO_TYPE_BOOL = 1, EVO_TYPE_NUMBER, EVO_TYPE_INTEGER, /* gboolean, double, gint64 */
   EVO_TYPE_CHOICE,   /* guint32: index into names */
   EVO_TYPE_STRING,   /* const char *, the host's, alive until close; NULL where not given */
   EVO_TYPE_FILE,     /* const char *: absolute path, resolved against the pipeline's folder */
-  EVO_TYPE_STRINGS,  /* EvoStrings */
-  EVO_TYPE_NUMBERS   /* EvoNumbers */
+  EVO_TYPE_STRINGS, EVO_TYPE_NUMBERS /* EvoStrings, EvoNumbers */
 } EvoType;
 
 typedef struct { const char *const *items; gsize n; } EvoStrings;
@@ -123,7 +120,7 @@ enum {
   EVO_MERGE_IDEMPOTENT = 2,    /* n copies of a model give that model within 2 ulp at default parameters */
   EVO_MERGE_NEEDS_BASE = 4,
   EVO_MERGE_TAKES_BASE = 8,    /* base optional */
-  EVO_MERGE_MEASURE_FIXED = 16,/* sums and keys use no tunable parameter: kept for a whole search */
+  EVO_MERGE_MEASURE_FIXED = 16,/* sums, keys and values use no tunable parameter: kept for a whole search */
   EVO_MERGE_RANDOM = 32,       /* uses in_seed */
   EVO_MERGE_SAME_KEYS = 64     /* the cuts of an input have the same keys, and so have the fixed ones: asked for once a slice */
 };
@@ -180,8 +177,14 @@ typedef struct {
   /* What the TENSORS file holds for a tensor, where that is not of its shape: dims [*n_dims]; FALSE: nothing is needed for it, aux[i] is NULL.
    * aux[i] is then all of it, in every call: for operators BY_TENSOR. NULL: the tensor's own shape. */
   gboolean (*aux_shape) (const EvoTensor *t, gint64 dims[8], guint32 *n_dims);
-  guint32 host, reserved; /* EVO_HOST_...: the host makes the model, by the parameters declared here; nothing above is called */
+  guint32 host, n_figures; /* host: EVO_HOST_..., the host makes the model, by the parameters declared here, and calls nothing. n_figures: see pool */
   const char *formula, *source; /* one line each, for the reference: what is computed, by its parameters; whose it is. NULL: not said */
+  /* Figures of the model that are no sums, as a median is: what MODEL means where there is a pool. Sums are then each tensor's own, as with
+   * TENSOR; values makes n_values numbers of them (0: this tensor gives none); pool makes n_figures of the n numbers of all MODEL tensors, joined
+   * in output order, its own to reorder; n may be 0. solve finds the figures behind the tensor's sums. All three or none, with solve, without keys. */
+  guint32 (*n_values) (const EvoMergeCall *c);
+  gboolean (*values) (const EvoMergeCall *c, const double *sums, double *values, GError **error); /* [n_values]; serial */
+  gboolean (*pool) (double *values, gsize n, double *figures, GError **error); /* [n], [n_figures]; serial, once for a candidate */
 } EvoMergeOp;
 
 enum { EVO_HOST_NONE, EVO_HOST_LAYERS /* layers put in another order */, EVO_HOST_LORA /* adapters of a base; JSON says model.NAME */ };
@@ -243,15 +246,12 @@ typedef enum { EVO_REQUEST_GENERATE = 1, EVO_REQUEST_CHOICES, EVO_REQUEST_ROLLIN
 typedef struct {
   guint32 kind;
   EvoText prompt;         /* GENERATE: the prompt; CHOICES: the context; ROLLING: the document */
-  /* GENERATE */
-  gint64 max_tokens, beams, top_k;
+  gint64 max_tokens, beams, top_k; /* GENERATE, down to stop */
   double temperature, top_p, repetition_penalty, length_penalty; /* temperature 0: greedy */
   guint64 seed;
   const char *const *stop; guint n_stop; /* generation ends where one appears; it is cut off */
-  /* CHOICES */
-  const EvoText *choices; guint n_choices;
-  /* ROLLING */
-  gint64 context;         /* tokens of a window, BOS included; 0: the model's */
+  const EvoText *choices; guint n_choices; /* CHOICES */
+  gint64 context;         /* ROLLING: tokens of a window, BOS included; 0: the model's */
 } EvoRequest;
 
 typedef struct {
