@@ -51,4 +51,4 @@ EVO_MERGE_PLUGIN (.name = "breadcrumbs-ties", .min_inputs = 1,
                   "times Σ|dᵢ| / Σ|tᵢ|",
                   .source = "Davari & Belilovsky, \"Model breadcrumbs: scaling multi-task model merging with sparse masks\", 2024, arXiv "
                   "2312.06795; Yadav et al., \"TIES-merging: resolving interference when merging models\", 2023, arXiv 2306.01708; put "
-                  "together by mergekit, with vote weighted, normalize false")
+                  "together by mergekit, with vote weighted, normalize false, density 1, gamma 0.01")

@@ -45,4 +45,4 @@ EVO_MERGE_PLUGIN (.name = "breadcrumbs", .summary = "Base plus the weighted sum 
                   "the ⌊gammaᵢ n⌋ largest (at most n − ⌊densityᵢ n⌋), the rest 0; normalize true: divided by Σ weightᵢ; rescale l1: tᵢ times "
                   "Σ|dᵢ| / Σ|tᵢ|",
                   .source = "Davari & Belilovsky, \"Model breadcrumbs: scaling multi-task model merging with sparse masks\", 2024, arXiv "
-                  "2312.06795; the share dropped below is 1 − density − gamma; rescale is mergekit's")
+                  "2312.06795; its authors' code ranks within rows; mergekit: density 1, gamma 0.01, and rescale is its")

@@ -3,8 +3,9 @@
  * and breadcrumbs-ties share.
  *
  * Of the n changes of a tensor, largest first, the int (gamma n) first are dropped, the int (density n) that follow are kept, the rest is
- * dropped. Where less than gamma is left beside the density, less is dropped at the top. The paper's beta, the share dropped at the bottom,
- * is 1 - density - gamma; it masks each tensor by itself, as mergekit does. Equal magnitudes count as larger the earlier they stand.
+ * dropped. Where less than gamma is left beside the density, less is dropped at the top. Names are mergekit's, which also takes each tensor by
+ * itself. In the authors' code (rezazzr/breadcrumbs) density is called beta and ranks are within rows, along the last dimension; its search begins
+ * at the defaults here, with keeps of 0.05 to 0.2 and gammas of 0.001 to 0.01. Equal magnitudes count as larger the earlier they stand.
  */
 #ifndef PLUGINS_MERGE_BREADCRUMBS_H
 #define PLUGINS_MERGE_BREADCRUMBS_H
@@ -20,8 +21,8 @@ typedef struct { double weight, density, gamma; } BreadcrumbsInput;
               "mergekit's, not in the paper.", "none", "l1")
 #define BREADCRUMBS_INPUT \
   EVO_NUMBER (BreadcrumbsInput, weight, 1, EVO_ANY, EVO_SEARCH (0, 2), "What this model's masked change is multiplied by."), \
-  EVO_NUMBER (BreadcrumbsInput, density, 0.9, EVO_LIMITS (0, 1), EVO_SEARCH (0.1, 1), "Share of the changes that is kept."), \
-  EVO_NUMBER (BreadcrumbsInput, gamma, 0.01, EVO_LIMITS (0, 1), EVO_SEARCH (0, 0.2), "Share of the changes, the largest, that is dropped.")
+  EVO_NUMBER (BreadcrumbsInput, density, 0.15, EVO_LIMITS (0, 1), EVO_SEARCH (0.1, 1), "Share of the changes that is kept."), \
+  EVO_NUMBER (BreadcrumbsInput, gamma, 0.006, EVO_LIMITS (0, 1), EVO_SEARCH (0, 0.2), "Share of the changes, the largest, that is dropped.")
 
 static inline const BreadcrumbsInput *
 breadcrumbs_input (const EvoMergeCall *c, guint i)

@@ -2,7 +2,8 @@
  * merge.consensus-ties - TIES (Yadav et al. 2023) where several tasks need a weight (Wang et al., "Localizing task information for improved model
  * merging and compression", 2024).
  *
- * The merged change is that of merge.ties, with the defaults of its paper; what matters to a model is told by its change before trimming.
+ * The merged change is that of merge.ties, with the defaults of its paper, but for its end: as in the authors' code (tall_masks) what agrees is summed
+ * and not averaged, for only beside a sum does |m - d| say what the other models add. What matters to a model is told by its change before trimming.
  */
 #include "consensus.h"
 
@@ -13,7 +14,7 @@ typedef struct { double weight, density, threshold; } ConsensusInput;
 static const EvoParam params[] = {
   DELTA_LAMBDA (ConsensusParams),
   CONSENSUS_AGREE (ConsensusParams),
-  EVO_BOOL (ConsensusParams, normalize, TRUE, "Divide by the weights of the models that agree: their mean instead of their sum."),
+  EVO_BOOL (ConsensusParams, normalize, FALSE, "Divide by the weights of the models that agree: their mean instead of their sum."),
   EVO_CHOICE (ConsensusParams, scope, SCOPE_MODEL, "What is trimmed at once; over the model, one density holds for all tensors.", "model", "tensor"),
   DELTA_VOTE (ConsensusParams, VOTE_PLAIN),
   EVO_PARAMS_END
@@ -102,5 +103,5 @@ EVO_MERGE_PLUGIN (.name = "consensus-ties", .summary = "TIES, where a weight mat
                   .formula = "base + lambda m where |dᵢ| ≥ thresholdᵢ |m − dᵢ| for at least agree of the models, else base; m: the change "
                   "that merge.ties makes of weightᵢ, densityᵢ, normalize, scope, vote",
                   .source = "Wang et al., \"Localizing task information for improved model merging and compression\", 2024, arXiv "
-                  "2405.07813; Yadav et al., \"TIES-merging: resolving interference when merging models\", 2023, arXiv 2306.01708; with "
-                  "mergekit's TIES: scope tensor, vote weighted")
+                  "2405.07813; Yadav et al., \"TIES-merging: resolving interference when merging models\", 2023, arXiv 2306.01708, whose mean "
+                  "is normalize true; with mergekit's TIES: scope tensor, vote weighted, normalize true")

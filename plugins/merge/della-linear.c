@@ -44,4 +44,5 @@ EVO_MERGE_PLUGIN (.name = "della-linear", .summary = "Base plus the weighted sum
                   "divided by Σ weightᵢ; epsilon_is half-width: pᵢ = densityᵢ + epsilonᵢ (2 r / (m − 1) − 1); rescale l1: keepᵢ dᵢ Σ|dᵢ| / "
                   "Σ|keepᵢ dᵢ| over the tensor for tᵢ; rescale none: keepᵢ dᵢ",
                   .source = "Deep, Bhardwaj, Poria, \"DELLA-Merging: reducing interference in model merging through magnitude-based "
-                  "sampling\", 2024, arXiv 2406.11617; mergekit: epsilon_is half-width, rescale l1")
+                  "sampling\", 2024, arXiv 2406.11617; its authors' code: epsilon_is half-width with half the "
+                  "epsilon; mergekit: epsilon_is half-width, rescale l1")

@@ -5,8 +5,10 @@
  * paper it does so over a window epsilon wide, and what is kept is divided by its own probability, which leaves the expected change as it was.
  * In mergekit it does so from density - epsilon to density + epsilon, both ends included (epsilon_is "half-width"), refused where that leaves
  * 0 ... 1, and each tensor is scaled so that its sum of magnitudes stays (rescale "l1"). The paper's window narrows here where it would leave
- * 0 ... 1, so that the mean is the density at any density; masks are nested as density moves. A row is what runs along the last dimension
- * (mergekit: the second), a vector is one. Of equal magnitudes the earlier counts as larger.
+ * 0 ... 1, so that the mean is the density at any density; masks are nested as density moves. Ranks stand in the middle of the window's steps; the
+ * authors' code (declare-lab/della) includes the window's ends and votes with weighted changes: epsilon_is "half-width" with half the epsilon, vote
+ * "weighted". A row is what runs along the last dimension (there and in mergekit: the second), a vector is one. Ranks need each row sorted whole. Of
+ * equal magnitudes the earlier counts as larger.
  */
 #ifndef PLUGINS_MERGE_DELLA_H
 #define PLUGINS_MERGE_DELLA_H

@@ -25,7 +25,8 @@ static const EvoParam params[] = {
 };
 static const EvoParam in_params[] = {
   EVO_NUMBER (FisherInput, weight, 1, EVO_LIMITS (0, HUGE_VAL), EVO_SEARCH (0, 1), "The model's merging coefficient, lambda."),
-  EVO_FILE (FisherInput, fisher, EVO_PARAM_REQUIRED | EVO_PARAM_TENSORS, "The model's Fisher values: tensors of its names and shapes."),
+  EVO_FILE (FisherInput, fisher, EVO_PARAM_REQUIRED | EVO_PARAM_TENSORS, "The model's Fisher values: tensors of its names and "
+            "shapes. Where \"tokenizer\" gives the merge other rows they go with their tokens, and a token that the model lacks has 0."),
   EVO_PARAMS_END
 };
 

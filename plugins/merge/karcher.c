@@ -6,7 +6,8 @@
  * combination of the inputs, so lengths and angles come from their inner products. Inputs no longer than tol have no direction but count
  * in the mean length; where the directions cancel there is no such point, and the result is the weighted mean of the inputs (mergekit: the first's
  * direction). With a base, all that of the changes against it; mergekit counts a base as one more input instead.
- * mergekit has equal weights, and stops after max_iter 10 or a pull below tol 1e-5; the defaults here go on to fp32's own precision.
+ * mergekit (Wang, Ye, Yin, "Functionality-oriented LLM merging on the Fisher-Rao manifold", 2026) has equal weights, and stops after max_iter 10 or a
+ * pull below tol 1e-5; the defaults here go on to fp32's own precision.
  */
 #include "gram.h"
 
@@ -141,4 +142,5 @@ EVO_MERGE_PLUGIN (.name = "karcher", .summary = "Riemannian mean of the models' 
                   "it is ≤ tol, max_iter times at most; wᵢ = weightᵢ / Σ weightᵢ; inputs of a length up to tol have no direction; where the "
                   "directions cancel: Σ wᵢ xᵢ; with a base: dᵢ for xᵢ, and base added",
                   .source = "Karcher, \"Riemannian center of mass and mollifier smoothing\", 1977; Buss & Fillmore, \"Spherical averages\", "
-                  "2001, algorithm A1; mergekit stops at max_iter 10 or tol 1e-5")
+                  "2001, algorithm A1; mergekit, which stops at max_iter 10 or tol 1e-5: Wang, Ye, Yin, \"Functionality-oriented LLM "
+                  "merging on the Fisher-Rao manifold\", 2026, arXiv 2603.04972")

@@ -10,7 +10,7 @@ typedef struct { double t, floor; } NearswapParams;
 
 static const EvoParam params[] = {
   EVO_NUMBER (NearswapParams, t, 0.0001, EVO_LIMITS (0, HUGE_VAL), EVO_SEARCH (0, 0.01), "How far a weight may move; nearer ones become the other's."),
-  EVO_NUMBER (NearswapParams, floor, 0, EVO_LIMITS (0, HUGE_VAL), EVO_NO_SEARCH, "Differences count as this at least: 0 is the original's, 1e-6 mergekit's."),
+  EVO_NUMBER (NearswapParams, floor, 0, EVO_LIMITS (0, HUGE_VAL), EVO_NO_SEARCH, "Differences count as this at least: 0: they are as they are, 1e-6: mergekit's."),
   EVO_PARAMS_END
 };
 

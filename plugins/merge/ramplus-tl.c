@@ -3,7 +3,8 @@
  * agentic models", 2026).
  *
  * A model's unique changes are multiplied by 1 + r min (shared / unique, alpha), counts of the weights in which others are active too and in
- * which it is alone. The paper counts over the task vector; mergekit, whose name this is (tensor-local), over each tensor.
+ * which it is alone. The paper counts over the task vector, as its authors' code does; mergekit, whose name this is (tensor-local), over each tensor.
+ * r 0.1 and alpha 0.2 are mergekit's; the authors' code (xiangchi-yuan/mrl, arm-r-v2) has r 0.05 and alpha 1.
  */
 #include "ram.h"
 
@@ -83,4 +84,4 @@ EVO_MERGE_PLUGIN (.name = "ramplus-tl", .summary = "Averages changes that severa
                   "uniqueᵢ, alpha), counts of the model's weights with c > 1 and c = 1 among those that i changes (scope tensor: of each "
                   "tensor's)",
                   .source = "Yuan et al., \"Behavior knowledge merge in reinforced agentic models\", 2026, arXiv 2601.13572, its RAM+; "
-                  "mergekit, whose name this is: scope tensor")
+                  "r and alpha are mergekit's, whose name this is, with scope tensor; its authors' code: r 0.05, alpha 1")

@@ -2,22 +2,27 @@
  * merge.sce - select, calculate, erase (Wan et al., "FuseChat: knowledge fusion of chat models", 2024).
  *
  * Of each tensor the int (select_topk n) weights in which the models' changes vary most are selected; a model's weight is its share of the
- * squared selected changes; changes against the elected sign (that of their sum) are erased, the others averaged. Weights in which all models
- * changed alike are not selected, so one model alone needs select_topk 1. Weights that vary alike are selected from the first on. mergekit
- * counts int (select_topk n) of the weights with any variance; the same where models differ everywhere.
+ * squared selected changes; changes against the elected sign (that of their sum) are erased, the others averaged: the authors' code (FuseAI,
+ * FuseChat/mergekit) divides by the sum of their weights, mergekit by that or 1e-6 if it is less. The authors' code uses the selection for the
+ * models' weights only and then merges all changes (merged "all"); mergekit merges the selected ones. Weights in which all models changed alike are
+ * not selected, so one model alone needs select_topk 1. Weights that vary alike are selected from the first on. Both count int (select_topk n) of
+ * the weights with any variance; the same where models differ everywhere.
  */
 #include "delta.h"
 
-typedef struct { double lambda, select_topk, uniform_below; gboolean normalize; } SceParams;
+typedef enum { MERGED_SELECTED, MERGED_ALL } Merged;
+typedef struct { double lambda, select_topk, uniform_below; gboolean normalize; guint32 merged; } SceParams;
 
 static const EvoParam params[] = {
   DELTA_LAMBDA (SceParams),
   EVO_NUMBER (SceParams, select_topk, 1, EVO_LIMITS (0, 1), EVO_SEARCH (0.1, 1),
               "Share of the weights that is changed: those in which the models differ most."),
   EVO_NUMBER (SceParams, uniform_below, 0, EVO_LIMITS (0, 1e9), EVO_NO_SEARCH,
-              "Models weigh the same in a tensor whose mean squared changes add up to less; 0 in the paper, 1e-6 in mergekit, where light "
-              "fine-tunes always do."),
+              "Models weigh the same in a tensor whose mean squared changes add up to less; 0 in the authors' code, 1e-6 in mergekit, where "
+              "light fine-tunes always do."),
   EVO_BOOL (SceParams, normalize, TRUE, "Divide by the weights of the models that agree: their mean instead of their sum."),
+  EVO_CHOICE (SceParams, merged, MERGED_SELECTED, "Which changes are merged: the selected ones, or all, the selection only making the models' weights "
+              "(the authors' code).", "selected", "all"),
   EVO_PARAMS_END
 };
 
@@ -125,7 +130,7 @@ sce_merge (const EvoMergeCall *c, GError **error)
   for (gsize at = 0; at < c->n; at += DELTA_BLOCK) {
     gsize n = MIN (DELTA_BLOCK, c->n - at);
 
-    select_block (c, &w, at, n);
+    (p->merged == MERGED_ALL ? subtract : select_block) (c, &w, at, n);
     delta_elect (c, &w, VOTE_PLAIN, n);
     delta_add_elected (c, &w, p->normalize, p->lambda, at, n);
   }
@@ -140,5 +145,6 @@ EVO_MERGE_PLUGIN (.name = "sce", .min_inputs = 1,
                   .formula = "base + lambda Σ aᵢ wᵢ tᵢ / Σ aᵢ wᵢ; tᵢ: dᵢ in the ⌊select_topk n⌋ of the tensor's n elements in which d₁ … d_N "
                   "deviate most from their mean (below 1 only where they do), the rest 0; wᵢ = Σ tᵢ² over the tensor, as a share of all "
                   "models'; 1 / N where these sums come to less than uniform_below n; aᵢ = 1 where tᵢ has the sign of Σ tᵢ (0 counts as +), "
-                  "else 0; normalize false: not divided",
-                  .source = "Wan et al., \"FuseChat: knowledge fusion of chat models\", 2024, arXiv 2408.07990; mergekit: uniform_below 1e-6")
+                  "else 0; normalize false: not divided; merged all: dᵢ for tᵢ, but in wᵢ",
+                  .source = "Wan et al., \"FuseChat: knowledge fusion of chat models\", 2024, arXiv 2408.07990; its authors' code: merged all; "
+                  "mergekit: uniform_below 1e-6")

@@ -3,7 +3,8 @@
  *
  * The defaults are the paper's: each task vector is trimmed as a whole, signs are elected by the trimmed changes as they are, and those that
  * agree are averaged. mergekit trims every tensor by itself (scope "tensor") and lets weights take part in the vote (vote "weighted").
- * Of n changes the int (density n) largest are kept, one at least; equal magnitudes at the threshold are kept from the first element on.
+ * Of n changes the int (density n) largest are kept, one at least; equal magnitudes at the threshold are kept from the first element on. Where
+ * votes cancel exactly the sign is +, as in mergekit; the authors' code takes that of all votes' sum there.
  */
 #include "delta.h"
 

@@ -5,6 +5,7 @@
  * The place that holds the second model's r-th smallest weight gets the first model's r-th smallest, if that is in the window, else the first
  * model's weight of that place. The window has a share `width` of the first model's weights by magnitude, from the share `offset` of the smallest
  * on, and goes on with the smallest where it runs over the largest. Equal weights rank by index; of equal magnitudes the earlier counts as larger.
+ * Ranks are what it is made of, so both tensors are sorted whole.
  */
 #include <string.h>
 

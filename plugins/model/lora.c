@@ -14,7 +14,7 @@ static const EvoParam params[] = {
 
 EVO_MERGE_PLUGIN (.name = "lora", .summary = "A base model with a LoRA adapter of PEFT applied: W + scale (alpha / r) B A, also rsLoRA and DoRA.",
                   .flags = EVO_MERGE_NEEDS_BASE, .host = EVO_HOST_LORA, EVO_TAKES (LoraParams, params),
-                  .formula = "W + scale (α / r) B A, α, r, A, B the adapter's; rsLoRA: α / √r for α / r; DoRA: each row of that, divided by "
-                  "its length, times the adapter's magnitude",
+                  .formula = "W + scale (α / r) B A, α, r, A, B the adapter's; rsLoRA: α / √r for α / r; DoRA: each row of that (of an "
+                  "embedding each column), divided by its length, times the adapter's magnitude",
                   .source = "Hu et al., \"LoRA: low-rank adaptation of large language models\", 2021, arXiv 2106.09685; rsLoRA: "
                   "Kalajdzievski, 2023, arXiv 2312.03732; DoRA: Liu et al., 2024, arXiv 2402.09353")

@@ -154,7 +154,7 @@ rescale (const Drive *d, guint tensor, guint input, double *delta)
 
 /* ------------------------------------------------------------------ breadcrumbs */
 
-/* Davari & Belilovsky 2024: a mask without the largest (gamma) and the smallest (beta = 1 - density - gamma), a tensor at a time */
+/* Davari & Belilovsky 2024: a mask without the largest (gamma) and the smallest (1 - density - gamma), a tensor at a time */
 static void
 thin_breadcrumbs (const Drive *d, guint tensor, guint input, double *delta)
 {
@@ -320,7 +320,7 @@ select_changes (const Drive *d, guint tensor, double *const *delta)
       delta[i][all[r].index] = 0;
 }
 
-/* Wan et al. 2024: select by variance, weigh by squares, erase the minority */
+/* Wan et al. 2024: select by variance, weigh by squares, erase the minority; as their code, which merges what was not selected too, with merged "all" */
 void
 define_sce (const Drive *d, guint tensor, double *out, double *tolerance)
 {
@@ -344,6 +344,9 @@ define_sce (const Drive *d, guint tensor, double *out, double *tolerance)
     total += w[i];
   for (guint i = 0; i < d->n_in; i++)
     w[i] = total <= 0 || total / (double) t->t.n < drive_number (d, tensor, -1, "uniform_below") ? 1.0 / d->n_in : w[i] / total;
+  for (guint i = 0; i < d->n_in && drive_is (d, tensor, "merged", "all"); i++)
+    for (gint64 j = 0; j < t->t.n; j++)
+      ((double *) delta->pdata[i])[j] = change (t, i, j);
   join_elected (d, tensor, (double *const *) delta->pdata, w, FALSE, out, tolerance);
 }
 

@@ -127,30 +127,107 @@ tensor_cosine (const DriveTensor *t, gint64 stride, gboolean normalized)
   return flat_cosine (a, b, t->t.n);
 }
 
+static gint64
+column_stride (const DriveTensor *t)
+{
+  gint64 stride = 1;
+
+  for (guint i = 1; i < t->t.n_dims; i++)
+    stride *= t->t.dims[i];
+  return stride;
+}
+
+static int
+by_value (gconstpointer a, gconstpointer b)
+{
+  const double *x = a, *y = b;
+
+  return *x < *y ? -1 : *x > *y;
+}
+
+/* numpy.percentile of n > 0 numbers in order: between two ranks as far as the percentile is ("linear"), or in the middle ("midpoint") */
+static double
+percentile (const double *sorted, gsize n, double q, gboolean midpoint)
+{
+  double at = (double) (n - 1) * (q / 100), below = floor (at), above = ceil (at), weight = midpoint && at > below ? 0.5 : at - below;
+
+  return sorted[(gsize) below] + weight * (sorted[(gsize) above] - sorted[(gsize) below]);
+}
+
+/* The least and the largest number after those below the 1st percentile were deleted, then those above the 99th of the rest; NaN: of none */
+void
+define_range (const double *values, gsize n, gboolean midpoint, double *low, double *high)
+{
+  g_autofree double *sorted = g_new (double, n + 1);
+  gsize m = 0, first = 0;
+  double limit;
+
+  for (gsize i = 0; i < n; i++)
+    if (!isnan (values[i]))
+      sorted[m++] = values[i];
+  *low = *high = NAN;
+  if (m == 0)
+    return;
+  qsort (sorted, m, sizeof *sorted, by_value);
+  limit = percentile (sorted, m, 1, midpoint);
+  while (sorted[first] < limit)
+    first++;
+  *low = sorted[first];
+  limit = percentile (sorted + first, m - first, 99, midpoint);
+  while (sorted[m - 1] > limit)
+    m--;
+  *high = sorted[m - 1];
+}
+
+/* All columns of all tensors: their cosines, in b the means with their tensor's, which zeros have none of. An empty tensor has no columns. */
+static void
+cosine_range (const Drive *d, double *low, double *high)
+{
+  g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (double));
+
+  for (guint i = 0; i < d->tensors->len; i++) {
+    const DriveTensor *t = drive_get (d, i);
+    gint64 stride = column_stride (t);
+    gboolean zeros[2] = { TRUE, TRUE };
+
+    for (gint64 j = 0; j < t->t.n; j++)
+      for (guint e = 0; e < 2; e++)
+        zeros[e] = zeros[e] && t->in[e][j] == 0;
+    for (gint64 j = 0; j < MIN (stride, t->t.n); j++) {
+      double s = (double) column_cosine (t, j, stride);
+
+      if (drive_is (d, i, "similarity", "b"))
+        s = zeros[0] || zeros[1] ? NAN : (double) ((s + tensor_cosine (t, stride, FALSE)) / 2);
+      g_array_append_val (all, s);
+    }
+  }
+  define_range ((const double *) all->data, all->len, TRUE, low, high);
+}
+
 /* supermerger's cosineA and cosineB, sd-mecha's add_cosine_a: k A + (1 - k) B, k = clip ((s - low) / (high - low) - alpha, 0, 1) by column */
 void
 define_cosine (const Drive *d, guint tensor, double *out, double *tolerance)
 {
   const DriveTensor *t = drive_get (d, tensor);
   double alpha = drive_number (d, tensor, -1, "alpha"), low = drive_number (d, tensor, -1, "low"), high = drive_number (d, tensor, -1, "high");
-  gint64 stride = 1;
+  gint64 stride = column_stride (t);
   long double whole;
 
-  for (guint i = 1; i < t->t.n_dims; i++)
-    stride *= t->t.dims[i];
+  if (drive_is (d, tensor, "range", "model"))
+    cosine_range (d, &low, &high);
   whole = tensor_cosine (t, stride, drive_is (d, tensor, "similarity", "a"));
   for (gint64 j = 0; j < MIN (stride, t->t.n); j++) {
     long double s = column_cosine (t, j, stride), k;
 
     if (!drive_is (d, tensor, "similarity", "a-column"))
       s = (s + whole) / 2;
-    k = CLAMP ((s - low) / (high - low) - alpha, 0, 1);
+    k = high - low > 1e-12 ? CLAMP ((s - low) / (high - low) - alpha, 0, 1) : s < low - 1e-12 ? 0 : s > high + 1e-12 ? 1 : 1 - alpha;
     for (gint64 i = j; i < t->t.n; i += stride) {
       double a = (double) (k * t->in[0][i]), b = (double) ((1 - k) * t->in[1][i]);
 
       out[i] = a + b;
       /* weight, product, sum; and k by sums in double */
-      tolerance[i] = 3.01 * U * (fabs (a) + fabs (b)) + 1e-12 / (high - low) * (fabs (t->in[0][i]) + fabs (t->in[1][i]));
+      tolerance[i] = 3.01 * U * (fabs (a) + fabs (b)) + 1e-12 / MAX (high - low, 1e-6) * (fabs (t->in[0][i]) + fabs (t->in[1][i]));
     }
   }
 }

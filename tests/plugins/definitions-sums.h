@@ -11,6 +11,7 @@ void define_sum_twice (const Drive *d, guint tensor, double *out, double *tolera
 void define_triple_sum (const Drive *d, guint tensor, double *out, double *tolerance);
 void define_train_difference (const Drive *d, guint tensor, double *out, double *tolerance);
 void define_cosine (const Drive *d, guint tensor, double *out, double *tolerance);
+void define_range (const double *values, gsize n, gboolean midpoint, double *low, double *high);
 void define_crossover (const Drive *d, guint tensor, double *out, double *tolerance);
 void define_fisher (const Drive *d, guint tensor, double *out, double *tolerance);
 

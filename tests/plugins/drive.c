@@ -361,14 +361,10 @@ solve (const Runner *r, DriveTensor *t, const double *sums, guint n_sums, double
   return TRUE;
 }
 
-/* One set of sums for the tensors ts[]. */
+/* One set of sums for the tensors ts[], appended to all. */
 static gboolean
-sum_up (const Runner *r, DriveTensor *const *ts, guint n, GError **error)
+measure_all (const Runner *r, DriveTensor *const *ts, guint n, GArray *all, GError **error)
 {
-  g_autoptr (GArray) all = g_array_new (FALSE, TRUE, sizeof (double));
-  g_autofree double *coef = NULL;
-  guint n_coef;
-
   g_array_set_size (all, 1);
   g_array_set_size (all, 0);
   for (guint pass = 0; pass < r->d->op->n_passes; pass++) {
@@ -382,6 +378,16 @@ sum_up (const Runner *r, DriveTensor *const *ts, guint n, GError **error)
     for (guint i = 0; i < n; i++)
       set_coef (ts[i], (const double *) all->data, all->len);
   }
+  return TRUE;
+}
+
+/* Coefficients of the tensors ts[], the same for all. */
+static gboolean
+solve_all (const Runner *r, DriveTensor *const *ts, guint n, const GArray *all, GError **error)
+{
+  g_autofree double *coef = NULL;
+  guint n_coef;
+
   n_coef = n_coef_of (r, ts[0], all->len);
   coef = g_new0 (double, MAX (n_coef, 1));
   if (!solve (r, ts[0], (const double *) all->data, all->len, coef, error))
@@ -391,6 +397,46 @@ sum_up (const Runner *r, DriveTensor *const *ts, guint n, GError **error)
     g_free (ts[i]->sums);
     ts[i]->sums = g_memdup2 (all->data, MAX (all->len, 1) * sizeof (double));
     ts[i]->n_sums = all->len;
+  }
+  return TRUE;
+}
+
+static gboolean
+sum_up (const Runner *r, DriveTensor *const *ts, guint n, GError **error)
+{
+  g_autoptr (GArray) all = g_array_new (FALSE, TRUE, sizeof (double));
+
+  return measure_all (r, ts, n, all, error) && solve_all (r, ts, n, all, error);
+}
+
+/* Sums of each tensor, values of all, figures of them, coefficients of each. */
+static gboolean
+pool_up (const Runner *r, DriveTensor *const *ts, guint n, GError **error)
+{
+  const EvoMergeOp *op = r->d->op;
+  g_autoptr (GPtrArray) sums = g_ptr_array_new_with_free_func ((GDestroyNotify) g_array_unref);
+  g_autoptr (GArray) all = g_array_new (FALSE, TRUE, sizeof (double));
+  g_autofree double *figures = g_new (double, op->n_figures);
+
+  for (guint i = 0; i < n; i++) {
+    EvoMergeCall c = bare_call (r, ts[i]);
+    guint n_values = op->n_values (&c);
+    g_autofree double *values = g_new (double, MAX (n_values, 1));
+
+    g_ptr_array_add (sums, g_array_new (FALSE, TRUE, sizeof (double)));
+    if (!measure_all (r, &ts[i], 1, sums->pdata[i], error))
+      return FALSE;
+    c = bare_call (r, ts[i]);
+    if (n_values > 0 && !op->values (&c, (const double *) ((GArray *) sums->pdata[i])->data, values, error))
+      return FALSE;
+    g_array_append_vals (all, values, n_values);
+  }
+  if (!op->pool ((double *) all->data, all->len, figures, error))
+    return FALSE;
+  for (guint i = 0; i < n; i++) {
+    g_array_append_vals (sums->pdata[i], figures, op->n_figures);
+    if (!solve_all (r, &ts[i], 1, sums->pdata[i], error))
+      return FALSE;
   }
   return TRUE;
 }
@@ -465,6 +511,8 @@ prepare (Runner *r, DriveTensor *const *ts, guint n, GError **error)
   if (rows && measures && !sum_up_rows (r, ts[0], error))
     return FALSE;
   find_cuts (r, ts, n);
+  if (r->scope == EVO_OVER_MODEL && r->d->op->pool != NULL)
+    return pool_up (r, ts, n, error);
   return rows || !measures || sum_up (r, ts, n, error);
 }
 

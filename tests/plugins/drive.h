@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * drive.h - runs one merge operator on arrays, in the order the host does: exact cuts, sums of slices in index order, solve, merge.
+ * drive.h - runs one merge operator on arrays, in the order the host does: exact cuts, sums of slices in index order, figures, solve, merge.
  *
  * It is written for clarity: keys are sorted, nothing runs in parallel. What it must have in common with core/graph is what operators may
  * rely on, so a test through the host (tests/graph) and one through this agree bit for bit.

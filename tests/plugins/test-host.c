@@ -150,6 +150,8 @@ main (int argc, char **argv)
     { "/host/linear", "\"use\": \"merge.linear\", \"in\": [{\"from\": \"a\", \"weight\": 0.3}, \"b\", \"c\"]" },
     { "/host/slerp", "\"use\": \"merge.slerp\", \"t\": 0.3, \"threshold\": 1, \"in\": [\"a\", \"b\"]" },
     { "/host/cosine", "\"use\": \"merge.cosine\", \"alpha\": 0.3, \"in\": [\"a\", \"b\"]" },
+    { "/host/cosine-b", "\"use\": \"merge.cosine\", \"alpha\": [0.1, 0.6], \"similarity\": \"b\", \"in\": [\"a\", \"base\"]" },
+    { "/host/cosine-given", "\"use\": \"merge.cosine\", \"alpha\": 0.3, \"range\": \"given\", \"in\": [\"a\", \"b\"]" },
     { "/host/crossover", "\"use\": \"merge.crossover\", \"t\": 0.3, \"split\": 0.62, \"in\": [\"a\", \"base\"]" },
     { "/host/task-arithmetic", "\"use\": \"merge.task-arithmetic\", \"lambda\": 0.9, " ABC },
     { "/host/ties", "\"use\": \"merge.ties\", \"density\": 0.37, " ABC },

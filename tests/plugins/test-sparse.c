@@ -210,6 +210,7 @@ test_sce (void)
     drive_set (d, -1, "normalize", round / 2 % 2);
     drive_set (d, -1, "select_topk", shares[round / 2 % 5]);
     drive_set (d, -1, "uniform_below", round / 3 % 2 ? 1e-3 : 0);
+    drive_set_choice (d, -1, "merged", round / 4 % 2 ? "all" : "selected");
     check (d, define_sce);
   }
 }

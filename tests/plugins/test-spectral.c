@@ -505,6 +505,22 @@ test_regmean_partly (void)
   g_assert_cmpstr (error->message, ==, "input 1 has no Gram matrix of it and another has; all need one, or none");
 }
 
+/* Beyond double's range: what the decomposition says of it is what the other operators say. */
+static void
+test_regmean_infinite (void)
+{
+  g_autoptr (Drive) d = make_regmean (2, 8, 40, 3);
+  g_autoptr (GError) error = NULL;
+  DriveTensor *t = drive_get (d, 0);
+
+  for (gsize j = 0; j < t->aux_n; j++)
+    t->aux[0][j] *= 1e30f;
+  drive_set (d, 0, "weight", 1e300);
+  g_assert_false (drive_run (d, &error));
+  g_assert_error (error, g_quark_from_string ("evo-plugin-error"), EVO_PLUGIN_ERROR_NUMERIC);
+  g_assert_cmpstr (error->message, ==, "a matrix with a NaN or an infinity has no decomposition");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -525,5 +541,6 @@ main (int argc, char **argv)
   g_test_add_func ("/spectral/regmean-optimal", test_regmean_optimal);
   g_test_add_func ("/spectral/regmean-mean", test_regmean_mean);
   g_test_add_func ("/spectral/regmean-partly", test_regmean_partly);
+  g_test_add_func ("/spectral/regmean-infinite", test_regmean_infinite);
   return g_test_run ();
 }

@@ -88,11 +88,107 @@ test_cosine (void)
 
       add (d, shape, shape * 24 + i);
       drive_set (d, -1, "alpha", alphas[i / 6]);
+      drive_set_choice (d, -1, "range", "given");
       drive_set_choice (d, -1, "similarity", similarities[i % 3]);
       drive_set (d, -1, "low", i / 3 % 2 == 0 ? 0 : 0.8);
       drive_set (d, -1, "high", i / 3 % 2 == 0 ? 1 : 0.98);
       check (d, define_cosine);
     }
+}
+
+/* Zeros: of every model in a column, of one in a column, of one in a tensor. */
+static void
+add_zeros (Drive *d, guint shape, guint32 seed)
+{
+  DriveTensor *t;
+
+  add (d, shape, seed);
+  t = drive_get (d, d->tensors->len - 1);
+  for (gint64 j = 0; j < t->t.n; j += 5)
+    t->in[0][j] = t->in[1][j] = 0;
+  for (gint64 j = 1; j < t->t.n; j += 5)
+    t->in[1][j] = 0;
+  add (d, shape, seed + 1);
+  t = drive_get (d, d->tensors->len - 1);
+  memset (t->in[seed % 2], 0, (gsize) t->t.n * sizeof (float));
+}
+
+/* Models of several tensors: 1 to 300 000 columns, where ranks are whole and where they are not. */
+static void
+test_cosine_model (void)
+{
+  static const char *const similarities[] = { "a", "a-column", "b" };
+  static const double alphas[] = { 0, 0.5, 1, 0.1 };
+
+  for (guint i = 0; i < 36; i++) {
+    g_autoptr (Drive) d = drive_new (merge_ops_find ("cosine"), evo_kernels_get (), 2, FALSE);
+
+    for (guint shape = i % 9; shape < G_N_ELEMENTS (awkward) - (i % 12 != 0); shape++)
+      add (d, shape, i * 16 + shape);
+    if (i % 4 == 1)
+      add_zeros (d, 8, i);
+    drive_set (d, -1, "alpha", alphas[i / 9]);
+    drive_set_choice (d, -1, "similarity", similarities[i % 3]);
+    check (d, define_cosine);
+  }
+}
+
+/* Tensors that differ in how alike their models are: a range of each by itself would be another. */
+static void
+test_cosine_model_is_one (void)
+{
+  g_autoptr (Drive) d = drive_new (merge_ops_find ("cosine"), evo_kernels_get (), 2, FALSE), one = NULL;
+  gsize n = (gsize) 400 * 500;
+
+  add (d, 12, 1);
+  add (d, 12, 2);
+  for (gsize j = 0; j < n; j++)
+    drive_get (d, 1)->in[1][j] = -drive_get (d, 1)->in[1][j];
+  check (d, define_cosine);
+  one = drive_new (d->op, d->k, 2, FALSE);
+  add (one, 12, 1);
+  check (one, define_cosine);
+  g_assert_true (memcmp (drive_get (one, 0)->out, drive_get (d, 0)->out, n * sizeof (float)) != 0);
+}
+
+static void
+fill_values (double *values, gsize n, guint how, GRand *rand)
+{
+  for (gsize i = 0; i < n; i++) {
+    double x = g_rand_double_range (rand, -1, 1);
+
+    values[i] = how == 0 ? x : how == 1 ? floor (x * 4) / 4 : how == 2 ? (x < 0.3 ? NAN : x) : how == 3 ? (x < 0 ? -0.0 : 0.0)
+                : how == 4 ? x * 1e-300 : how == 5 ? (x < 0.97 ? -1 : x) : how == 6 ? (x > -0.97 ? 1 : x) : (double) i / (double) n;
+  }
+}
+
+/* Figures are what numpy's percentiles leave, be they in the middle between two ranks or as far as the percentile is. */
+static void
+test_cosine_percentiles (void)
+{
+  static const gsize ns[] = { 0, 1, 2, 3, 49, 99, 100, 101, 102, 103, 199, 200, 201, 202, 203, 301, 1000, 1001, 10001, 12345 };
+  const EvoMergeOp *op = merge_ops_find ("cosine");
+  g_autoptr (GRand) rand = g_rand_new_with_seed (7);
+
+  for (guint i = 0; i < 8 * G_N_ELEMENTS (ns); i++) {
+    gsize n = ns[i / 8];
+    g_autofree double *values = g_new (double, n + 1);
+    double figures[2], low, high;
+
+    fill_values (values, n, i % 8, rand);
+    for (guint midpoint = 0; midpoint < 2; midpoint++) {
+      g_autofree double *copy = g_memdup2 (values, (n + 1) * sizeof *values);
+
+      define_range (values, n, midpoint == 1, &low, &high);
+      g_assert_true (op->pool (copy, n, figures, NULL));
+      if (isnan (low)) {
+        g_assert_true (isnan (figures[0]) && isnan (figures[1]));
+        continue;
+      }
+      g_assert_cmpfloat (figures[0], ==, low);
+      g_assert_cmpfloat (figures[1], ==, high);
+    }
+  }
 }
 
 /* More columns than are measured: a sentence, not memory. */
@@ -168,6 +264,9 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/sums/three-models", test_three);
   g_test_add_func ("/sums/cosine", test_cosine);
+  g_test_add_func ("/sums/cosine-model", test_cosine_model);
+  g_test_add_func ("/sums/cosine-model-is-one", test_cosine_model_is_one);
+  g_test_add_func ("/sums/cosine-percentiles", test_cosine_percentiles);
   g_test_add_func ("/sums/cosine-columns", test_cosine_columns);
   g_test_add_func ("/sums/crossover", test_crossover);
   g_test_add_func ("/sums/fisher", test_fisher);
