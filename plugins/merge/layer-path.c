@@ -8,7 +8,7 @@
 typedef struct {
   EvoStrings path;
   EvoNumbers scale;
-  guint32 scaling, outer, ends;
+  guint32 scaling, outer, vocabulary, ends;
   gint64 repeats, max_hops;
 } LayerPathParams;
 
@@ -22,6 +22,8 @@ static const EvoParam params[] = {
               "of the layer add to it; last-branch, what the MLP of the hop before added.", "stream", "branch", "last-branch"),
   EVO_CHOICE (LayerPathParams, outer, 0, "Where embedding, final norm and output matrix come from: first, from the first input; ends, the embedding from "
               "the model of the first hop, the others from that of the last. Configuration and tokenizer are the first input's.", "first", "ends"),
+  EVO_CHOICE (LayerPathParams, vocabulary, 0, "same: a hop into a model whose tokens are not the first input's is refused; any: it is not, and "
+              "the first input's tokens are taken.", "same", "any"),
   EVO_INTEGER (LayerPathParams, repeats, 1, EVO_LIMITS (1, 64), "A searched path: how often it may go through all layers."),
   EVO_CHOICE (LayerPathParams, ends, 0, "A path searched by indicators begins with the first input's first layer and ends with its last; where these are "
               "on themselves too they are visited once, or twice as published.", "once", "published"),

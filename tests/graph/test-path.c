@@ -163,7 +163,9 @@ test_other_architecture (void)
   REFUSED ("'path': ['a:0', 'b:2']", "hop 1: layer 2 of b has a tensor \"model.layers.2.steps\" that a has not in its layers; a path needs models of one "
            "architecture");
   make ("b", (Kind){ LAYERS, WIDTH, ROWS + 1, EVO_DTYPE_F32, TRUE, FALSE, config_b }, 300);
-  REFUSED ("'path': ['a:0', 'b:2'], 'outer': 'ends'", "hop 1: \"lm_head.weight\" of b is [7, 4], \"lm_head.weight\" of a is [6, 4]; what lies outside the layers "
+  REFUSED ("'path': ['a:0', 'b:2']", "hop 1: the embedding of b has 7 rows, that of a 6; a path needs models of one vocabulary; with \"vocabulary\": "
+           "\"any\" tokens and embedding are the first input's, whatever the others have");
+  REFUSED ("'path': ['a:0', 'b:2'], 'outer': 'ends', 'vocabulary': 'any'", "hop 1: \"lm_head.weight\" of b is [7, 4], \"lm_head.weight\" of a is [6, 4]; what lies outside the layers "
            "must be of one vocabulary and width, as with outer: \"first\"");
   make ("b", (Kind){ LAYERS, WIDTH, ROWS, EVO_DTYPE_F32, TRUE, FALSE, "{\"model_type\": \"llama\", \"num_hidden_layers\": 3}" }, 300);
   REFUSED ("'path': ['a:0', 'b:2']", "hop 1: config.json of b has no list \"layer_types\" with one entry for each layer, that of a has");

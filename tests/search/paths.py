@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """paths.py - searches in data-flow space: every encoding and shape of scales runs, is saved as a plain checkpoint, can be made again to the byte,
 goes on after an interruption, and does not depend on jobs; a cost is an objective; what cannot be a path is refused."""
-import json, pathlib, sqlite3, sys
+import json, pathlib, shutil, sqlite3, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tools"))
 import evo
@@ -166,6 +166,27 @@ def rows(folder):
     evo.check("it chooses none itself", result.returncode == 2 and 'its tokenizer is that of its first input, "wider"' in result.stderr, result.stderr)
 
 
+def vocabulary(folder):
+    """A model of other tokens is refused at its first hop, unless that is wanted."""
+    source = evo.SOURCE / "models/tiny/mini-math-en"
+    tokenizer = json.loads((source / "tokenizer.json").read_text())
+    text, at = next((t, i) for t, i in tokenizer["model"]["vocab"].items() if i == 700)
+    tokenizer["model"]["vocab"] = {t if i != 700 else "<another>": i for t, i in tokenizer["model"]["vocab"].items()}
+    tokenizer["model"]["merges"] = [m for m in tokenizer["model"]["merges"] if text not in (m if isinstance(m, list) else m.split(" ")) and
+                                    "".join(m if isinstance(m, list) else m.split(" ")) != text]
+    shutil.copytree(source, folder / "others")
+    (folder / "others/tokenizer.json").write_text(json.dumps(tokenizer))
+    nodes = {**evo.sources(), "others": {"use": "model.llm", "path": str(folder / "others")},
+             "stack": {"use": "merge.layer-path", "in": ["ja", "others"], "path": ["ja:0-4", "others:3", "ja:5"]}}
+    result = evo.run("check", evo.write(folder, "vocabulary.json", evo.pipeline(nodes, save={"stack": "x"})))
+    evo.check("other tokens are refused", result.returncode == 2 and
+              f'hop 5: token {at} is "<another>" in others, "{text}" in ja; a path needs models of one vocabulary' in result.stderr, result.stderr)
+    nodes["stack"]["vocabulary"] = "any"
+    result = evo.run("merge", evo.write(folder, "vocabulary.json", evo.pipeline(nodes, save={"stack": "x"})), folder / "any")
+    evo.check("any: tokens of the first input", result.returncode == 0 and
+              (folder / "any/tokenizer.json").read_bytes() == (evo.SOURCE / "models/tiny/mini-ja/tokenizer.json").read_bytes(), result.stderr)
+
+
 def exports(folder):
     """A path that was found is compared with what was saved of it; in its compact form it is what was searched."""
     far = {}
@@ -228,6 +249,6 @@ def refusals(folder):
 
 
 with evo.folder() as name:
-    for part in (every_kind, same_search, samples, costs, compact, rows, exports, refusals):
+    for part in (every_kind, same_search, samples, costs, compact, rows, vocabulary, exports, refusals):
         part(pathlib.Path(name))
 evo.finish()

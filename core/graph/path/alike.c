@@ -128,7 +128,7 @@ evo_stack_check_hops (const EvoStack *s, GError **error)
   for (guint t = 0; t < s->n_hops; t++) {
     guint e = s->hops[t].input;
 
-    if (!check_config (s, t, error) || !check_layer (s, t, error) || (!asked[e] && !check_decoder (s, t, error)))
+    if (!check_config (s, t, error) || !check_layer (s, t, error) || (!asked[e] && !(check_decoder (s, t, error) && evo_stack_check_vocabulary (s, t, error))))
       return FALSE;
     asked[e] = TRUE;
   }

@@ -44,6 +44,12 @@ evo_path_get_outer (const EvoNode *node)
   return (EvoOuter) scalar (node, "outer", EVO_OUTER_FIRST);
 }
 
+gboolean
+evo_path_takes_any_vocabulary (const EvoNode *node)
+{
+  return node->compat != EVO_DTYPE_NONE || scalar (node, "vocabulary", 0) != 0;
+}
+
 /* ------------------------------------------------------------------ reading */
 
 typedef struct {

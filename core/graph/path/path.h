@@ -17,6 +17,7 @@ typedef enum { EVO_OUTER_FIRST, EVO_OUTER_ENDS } EvoOuter;
 gboolean evo_node_is_path (const EvoNode *node);            /* a merge whose layers the host puts in order (EVO_HOST_LAYERS) */
 EvoScaling evo_path_get_scaling (const EvoNode *node);
 EvoOuter evo_path_get_outer (const EvoNode *node);
+gboolean evo_path_takes_any_vocabulary (const EvoNode *node); /* "vocabulary": "any", or as mergekit does it */
 /* The path that the node's parameters give, scales included, as EvoPathHop in place of what `hops` holds; checked. n_layers: [node->n_in]. Errors
  * name the hop and what is legal: EVO_GRAPH_ERROR SYNTAX, UNKNOWN, SHAPE (no such layer), EVO_PLUGIN_ERROR_PARAM of evo_path_check_hops. */
 gboolean evo_path_read (const EvoNode *node, const gint32 *n_layers, GArray *hops, GError **error);

@@ -42,6 +42,9 @@ EvoLayoutTensor *evo_stack_add_tensor (EvoStack *s, guint e, const EvoLayoutTens
 /* --- alike.c: of every hop, that its layer is like one of the first input's and is computed with the same numbers */
 gboolean evo_stack_check_hops (const EvoStack *s, GError **error);
 
+/* --- vocabulary.c: that the hop's model has the tokens of the first input */
+gboolean evo_stack_check_vocabulary (const EvoStack *s, guint hop, GError **error);
+
 /* --- outer.c: adds what lies outside the layers */
 gboolean evo_stack_add_outers (EvoStack *s, GError **error);
 
