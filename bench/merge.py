@@ -2,10 +2,11 @@
 """merge.py - merges beside mergekit and beside a plain read/write loop: seconds before fsync, fsync apart, ratios against their targets.
 
 Both programs are given the same recipe. evopipe syncs what it wrote before it is done and says how long that took; the others' output is synced
-here. `cold`: the sources are out of the page cache (posix_fadvise) before every run. What mergekit took is kept in peers.json; it is only used
-with --peer-runs 0, and the table says then when it was measured.
+here. `cold`: the sources are out of the page cache (posix_fadvise) before every run. Every round of runs is kept in rounds.json: --resume goes on with
+those of the same programs on the same processor, so that the whole table, which takes hours, may be measured in parts; without mergekit's own runs
+(--peer-runs 0) its figures are those kept, and the table says when they were measured.
 """
-import datetime, json, os, pathlib, shutil, statistics, subprocess, sys, time
+import datetime, hashlib, json, os, pathlib, shutil, statistics, subprocess, sys, time
 
 DELTA = dict(density=0.5)
 # Method: models beside the base (None: no base), parameters of each model, of the merge; targets: times mergekit's speed, times the loop's time.
@@ -92,11 +93,25 @@ def anonymous_peak(command, env):
     return most
 
 
+def programs(build):
+    """What a figure of ours depends on, in short."""
+    digest = hashlib.sha256()
+    for path in [build / "core/cli/evopipe", *sorted((build / "plugins").rglob("*.so"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def processor():
+    lines = [line for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("model name", "model\t", "stepping"))]
+    return f"{os.cpu_count()} x {' '.join(line.split(':')[1].strip() for line in lines[:3])}"
+
+
 class Bench:
     def __init__(self, options, mergekit, env):
         self.o, self.mergekit, self.env = options, mergekit, env
         self.out = options.dir / "out"
-        self.kept_path = options.dir / "peers.json"
+        self.programs, self.processor = programs(options.build), processor()
+        self.kept_path = options.dir / "rounds.json"
         self.kept = json.loads(self.kept_path.read_text()) if self.kept_path.exists() else {}
 
     def command(self, file):
@@ -117,28 +132,41 @@ class Bench:
         found = json.loads(text)
         return found["seconds"], found["sync"]
 
-    def peer(self, name, cache, runs):
-        """(seconds, sync, note) of mergekit: this run's, else kept ones with their date."""
-        key = f"{name} {cache} {self.o.shape}"
-        if runs:
-            self.kept[key] = dict(runs=runs, when=datetime.datetime.now().isoformat(" ", "minutes"), cores=os.cpu_count())
+    def rounds(self, name, cache):
+        """Those kept that count, as they are in self.kept."""
+        every = self.kept.setdefault(f"{name} {cache} {self.o.shape}", [])
+        return [r for r in every if self.o.resume and (r["programs"], r["processor"]) == (self.programs, self.processor)], every
+
+    def measure(self, name, file, sources, cache):
+        """One run of each by turns until there are as many as were asked for."""
+        rounds, every = self.rounds(name, cache)
+        wanted = dict(evopipe=self.o.runs, mergekit=self.o.peer_runs if name in METHODS else 0, loop=self.o.runs)
+        while missing := [who for who, n in wanted.items() if sum(who in r for r in rounds) < n]:
+            one = dict(programs=self.programs, processor=self.processor, when=datetime.datetime.now().isoformat(" ", "minutes"))
+            one.update({who: self.one(who, file, sources, cache) for who in missing})
+            rounds.append(one)
+            every.append(one)
             self.kept_path.write_text(json.dumps(self.kept, indent=1))
-        k = self.kept.get(key)
-        if k is None:
-            return None
-        seconds, sync = (statistics.median(x) for x in zip(*k["runs"]))
-        return seconds, sync, "" if runs else f"mergekit's figure is not of this run: {len(k['runs'])} runs of {k['when']}, {k['cores']} cores"
+        return rounds
+
+    def peer(self, name, cache, rounds):
+        """(seconds, sync, note) of mergekit: of these rounds, else of kept ones with their date."""
+        note, runs = "", [r["mergekit"] for r in rounds if "mergekit" in r]
+        if not runs:
+            kept = [r for r in self.rounds(name, cache)[1] if "mergekit" in r and r["processor"] == self.processor]
+            if not kept:
+                return None
+            runs = [r["mergekit"] for r in kept]
+            note = f"mergekit's figure is not of these runs: {len(runs)} until {kept[-1]['when']}"
+        return *(statistics.median(x) for x in zip(*runs)), note
 
     def row(self, name, models, cache):
         text, suffix, names = recipe(name, models)
-        file, sources, rows = self.o.dir / (name + suffix), [models[m] for m in names], dict(evopipe=[], mergekit=[], loop=[])
+        file, sources = self.o.dir / (name + suffix), [models[m] for m in names]
         file.write_text(text)
-        for i in range(max(self.o.runs, self.o.peer_runs if name in METHODS else 0)):
-            for who in rows:
-                if i < (self.o.runs if who != "mergekit" else self.o.peer_runs if name in METHODS else 0):
-                    rows[who].append(self.one(who, file, sources, cache))
-        ours, loop = (tuple(statistics.median(x) for x in zip(*rows[who])) for who in ("evopipe", "loop"))
-        theirs = self.peer(name, cache, rows["mergekit"])
+        rounds = self.measure(name, file, sources, cache)
+        ours, loop = (tuple(statistics.median(x) for x in zip(*(r[who] for r in rounds if who in r))) for who in ("evopipe", "loop"))
+        theirs = self.peer(name, cache, rounds)
         memory = None
         if cache == "warm":
             prepare(cache, sources, self.out)
@@ -171,7 +199,7 @@ def table(options, mergekit, env, models):
     bench = Bench(options, mergekit, env)
     for cache in options.cache.split(","):
         print(f"\nmerging {options.shape} models, bf16 -> bf16, {os.cpu_count()} cores, sources {cache}, "
-              f"{datetime.datetime.now().isoformat(' ', 'minutes')}; medians of {options.runs} interleaved runs, mergekit {options.peer_runs}; "
+              f"{datetime.datetime.now().isoformat(' ', 'minutes')}; medians of {options.runs} runs by turns, mergekit {options.peer_runs}; "
               "seconds + fsync; ratios are of the seconds before it")
         print(f"{'':17}{'evopipe':>15}{'mergekit':>17}{'times as fast':>15}{'':6}{'read/write loop':>16}{'times its time':>15}{'':6}{'RssAnon':>7}")
         for name in names:
