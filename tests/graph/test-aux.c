@@ -409,6 +409,28 @@ test_token_grams (void)
   g_assert_cmpfloat (embed[7], ==, 240);
 }
 
+/* The Gram matrix of an output matrix is not that of the embedding, though a tied model has one tensor for both. */
+static void
+test_tied_grams (void)
+{
+  const float e[] = { 1, 2, 3, 4 }, h[] = { 5, 6, 7, 8 }, expected[] = { 4, 3, 6, 5 };
+  const MadeTensor own[] = { { EMBED, EVO_DTYPE_F32, 2, { 2, 2 }, e, NULL }, { HEAD, EVO_DTYPE_F32, 2, { 2, 2 }, h, NULL } };
+  g_auto (Made) m = { NULL };
+  g_autofree float *head = NULL, *embed = NULL;
+
+  made_model ("a", own, 1, NULL);
+  made_model ("b", own, 2, NULL);
+  made_model ("ga", &(MadeTensor){ HEAD, EVO_DTYPE_F32, 2, { 2, 2 }, grams, NULL }, 1, NULL);
+  made_model ("gb", &(MadeTensor){ HEAD, EVO_DTYPE_F32, 2, { 2, 2 }, grams + 4, NULL }, 1, NULL);
+  made_open_good (&m, AB REGMEAN);
+  head = made_floats (&m, "m", HEAD, &made_plainly);
+  embed = made_floats (&m, "m", EMBED, &made_plainly);
+  for (guint i = 0; i < 4; i++) {
+    g_assert_cmpfloat (fabs (head[i] - expected[i]), <=, FLT_EPSILON * 8);
+    g_assert_cmpfloat (embed[i], ==, e[i]);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -431,6 +453,7 @@ main (int argc, char **argv)
   g_test_add_func ("/aux/token-nested", test_token_nested);
   g_test_add_func ("/aux/token-slices", test_token_slices);
   g_test_add_func ("/aux/token-grams", test_token_grams);
+  g_test_add_func ("/aux/tied-grams", test_tied_grams);
   status = g_test_run ();
   made_end ();
   return status;

@@ -4,6 +4,7 @@
  * Where bytes are compared, values and weights are chosen so that every sum is exact in fp32: then there is one right answer.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/error.h"
 #include "core/base/random.h"
@@ -433,6 +434,52 @@ test_bound (void)
   g_assert_cmpuint (in_whole, >=, whole + 3 * EVO_SLICE * sizeof (float)); /* a base counts as an input */
 }
 
+/* ------------------------------------------------------------------ files that change */
+
+typedef struct { const char *file; gint calls; /* atomic */ } Vandal;
+
+static gboolean
+cut_off (gpointer data, guint64 offset, gconstpointer bytes, gsize n, GError **error)
+{
+  Vandal *v = data;
+
+  if (g_atomic_int_add (&v->calls, 1) == 0)
+    g_assert_cmpint (truncate (v->file, 8), ==, 0);
+  return TRUE;
+}
+
+/* A source is cut off when the first slice is handed over: by element and by row, in tensors that are read at once and in many slices. */
+static void
+test_changed (void)
+{
+  static const char *const merges[] = { "merge.linear", "merge.karcher" };
+  static const gint64 sizes[] = { 6, 70000, 300000 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (merges); i++)
+    for (guint j = 0; j < G_N_ELEMENTS (sizes); j++) {
+      g_autofree float *x = made_uniform (sizes[j], 1);
+      g_autofree char *file = NULL, *nodes = NULL;
+      g_autoptr (EvoPool) pool = evo_pool_new (2);
+      g_autoptr (GError) error = NULL;
+      g_auto (Made) m = { NULL };
+      EvoMergeContext context;
+      Vandal v = { NULL, 0 };
+
+      made_vector ("kept", EVO_DTYPE_F32, x, sizes[j]);
+      made_vector ("cut", EVO_DTYPE_F32, x, sizes[j]);
+      nodes = g_strdup_printf ("'a': {'use': 'model.llm', 'path': 'kept'}, 'b': {'use': 'model.llm', 'path': 'cut'}, "
+                               "'m': {'use': '%s', 'in': ['a', 'b']}", merges[i]);
+      made_open_good (&m, nodes);
+      file = made_path ("cut/model.safetensors");
+      v.file = file;
+      evo_merge_context_init (&context, m.models, evo_kernels_get (), pool, NULL, -1, NULL);
+      g_assert_false (evo_materialize (&context, evo_graph_find (m.graph, "m"), made_find (&m, "m", "x"), EVO_DTYPE_F32, cut_off, &v, &error));
+      evo_merge_context_clear (&context);
+      g_assert_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_CHANGED);
+      g_assert_nonnull (strstr (error->message, "cut/model.safetensors: was changed or cut off while it was read"));
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -453,6 +500,7 @@ main (int argc, char **argv)
   g_test_add_func ("/merge/masks", test_masks);
   g_test_add_func ("/merge/slerp", test_slerp);
   g_test_add_func ("/merge/bound", test_bound);
+  g_test_add_func ("/merge/changed", test_changed);
   rc = g_test_run ();
   tear_down ();
   made_end ();

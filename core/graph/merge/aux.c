@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * aux.c - the files of a merge's TENSORS parameter: opened as stores, each tensor that is merged found in them, from headers alone. Where the
  * operator says a shape of its own (aux_shape), a tensor that a file lacks is the operator's concern. A file is as its model is: where "tokenizer"
- * gives the result other rows, they are gathered when they are read.
+ * gives the result other rows, they are gathered when they are read. Tensors of the input's own shape bear the input's name there, those of a shape
+ * of their own the result's: what belongs to an output matrix is not its embedding's, though the input has one tensor for both.
  */
 #include <string.h>
 
@@ -87,14 +88,14 @@ check_shaped (const EvoEdge *e, const EvoParam *p, const EvoStore *store, const 
 static gboolean
 check_all_shaped (const EvoModels *m, const EvoNode *node, guint e, const EvoParam *p, const EvoStore *store, GError **error)
 {
-  const EvoLayout *l = evo_models_get_layout (m, node), *in = evo_models_get_layout (m, node->in[e].from);
+  const EvoLayout *l = evo_models_get_layout (m, node);
   const EvoMergeOp *op = (const EvoMergeOp *) node->plugin->op;
   const char *example = NULL;
   gboolean found = FALSE;
   g_autofree char *where = NULL;
 
   for (guint i = 0; i < l->n; i++) {
-    const char *name = in->tensors[l->tensors[i].from[e]].shape.name;
+    const char *name = l->tensors[i].shape.name;
     EvoTensor t;
     EvoShape wanted;
 

@@ -151,6 +151,20 @@ copy_bytes (EvoPrepared *p, EvoSink sink, gpointer data, GError **error)
   return evo_store_check (p->store, p->stored, error);
 }
 
+/* A file that shrank reads as zeros: then that is what is wrong, whatever else came of it. */
+static gboolean
+settle (const EvoPrepared *p, gboolean done, GError **error)
+{
+  GError *changed = NULL;
+
+  if (evo_prepared_check_sources (p, &changed))
+    return done;
+  if (error != NULL)
+    g_clear_error (error);
+  g_propagate_error (error, changed);
+  return FALSE;
+}
+
 gboolean
 evo_materialize (EvoMergeContext *c, const EvoNode *node, guint t, EvoDtype dtype, EvoSink sink, gpointer data, GError **error)
 {
@@ -174,6 +188,7 @@ evo_materialize (EvoMergeContext *c, const EvoNode *node, guint t, EvoDtype dtyp
   } else {
     done = materialize_float (c, p, dtype, sink, data, error);
   }
+  done = settle (p, done, error);
   if (!done && error != NULL && (*error)->domain != EVO_RUN_ERROR && !g_error_matches (*error, EVO_STORE_ERROR, EVO_STORE_ERROR_CHANGED))
     g_prefix_error (error, "%s: %s: ", node->name, l->shape.name);
   return done;

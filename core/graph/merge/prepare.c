@@ -384,7 +384,7 @@ find_aux (EvoPrepared *p)
       memset (p->aux, 0xff, p->n_in * sizeof *p->aux);
     }
     if (p->op->aux_shape == NULL || evo_aux_shape (p->op, &p->tensor, &shape))
-      p->aux[e] = evo_store_find (store, in->tensors[p->layout->from[e]].shape.name);
+      p->aux[e] = evo_store_find (store, p->op->aux_shape != NULL ? p->layout->shape.name : in->tensors[p->layout->from[e]].shape.name);
   }
 }
 

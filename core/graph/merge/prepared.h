@@ -10,6 +10,7 @@
 typedef struct {
   gboolean (*read) (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GError **error);
   void (*free) (gpointer data);   /* NULL: data is borrowed */
+  gboolean (*check) (const EvoPrepared *p, GError **error); /* evo_prepared_check_sources of what it reads beside p->in[]; NULL: nothing */
 } EvoView;
 
 struct EvoPrepared {
@@ -45,6 +46,8 @@ void evo_prepared_release (EvoPrepared *p, guint thread, EvoScratchMark mark);
 /* A call without data, for n_sums, rank, n_coef, solve. */
 void evo_prepared_bare_call (EvoPrepared *p, EvoMergeCall *call);
 gint64 evo_prepared_n_slices (const EvoPrepared *p);
+/* slices.c: EVO_STORE_ERROR_CHANGED where a file that p is made of is not what it was when it was opened. */
+gboolean evo_prepared_check_sources (const EvoPrepared *p, GError **error);
 /* slices.c: the operator's merge of a call, row by row where each row has its own sums. */
 gboolean evo_prepared_merge (EvoPrepared *p, EvoMergeCall *call, GError **error);
 /* prepare.c: PARAMS: parameters and geometry, from which nothing can be read; INPUTS: ready to be measured; ALL: ready to be read. */

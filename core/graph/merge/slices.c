@@ -35,12 +35,9 @@ is_finite_bf16 (const EvoKernels *k, const EvoStore *store, guint stored, gint64
          k->bf16_all_finite ((const guint16 *) bytes + first, n);
 }
 
-/* A slice that is read block by block is asked for once whether it is what the file held: a system call costs as much as a tenth of a block. */
-static gboolean
-ends_slice (gint64 end, gint64 n)
-{
-  return end % EVO_SLICE == 0 || end == n;
-}
+/* Whether a file was changed is asked of the system, which costs as much as a tenth of a small read: a tensor's last question makes up for it
+ * (evo_materialize). */
+enum { SMALL = 8192 };
 
 /* An operator may drop a weight that is no number, by chance or rank: so every source is looked at where it is read. */
 static gboolean
@@ -49,7 +46,7 @@ read_stored (const EvoPrepared *p, const EvoStore *store, guint stored, gint64 f
   gsize i = 0;
 
   evo_store_widen (store, p->c->k, stored, first, n, out);
-  if (ends_slice (first + (gint64) n, evo_store_get_tensor (store, stored)->n) && !evo_store_check (store, stored, error))
+  if (n >= SMALL && !evo_store_check (store, stored, error))
     return FALSE;
   if (is_finite_bf16 (p->c->k, store, stored, first, n) || p->c->k->all_finite (out, n) || (p->op == NULL && p->allow_nonfinite)) /* files of the TENSORS parameter are an operator's own */
     return TRUE;
@@ -58,6 +55,22 @@ read_stored (const EvoPrepared *p, const EvoStore *store, guint stored, gint64 f
   return evo_set_error (error, EVO_STORE_ERROR, EVO_STORE_ERROR_NONFINITE, "%s: \"%s\" has %s at element %" G_GINT64_FORMAT
                         "; the checkpoint is damaged", evo_store_get_path (store), evo_store_get_tensor (store, stored)->name,
                         isnan (out[i]) ? "a NaN" : "an infinity", first + (gint64) i);
+}
+
+gboolean
+evo_prepared_check_sources (const EvoPrepared *p, GError **error)
+{
+  if (p->op == NULL && p->view == NULL)
+    return evo_store_check (p->store, p->stored, error);
+  if (p->view != NULL && p->view->check != NULL && !p->view->check (p, error))
+    return FALSE;
+  for (guint e = 0; p->in != NULL && e <= p->n_in; e++)
+    if (p->in[e] != NULL && !evo_prepared_check_sources (p->in[e], error))
+      return FALSE;
+  for (guint e = 0; p->aux != NULL && e < p->n_in; e++)
+    if (p->aux[e] >= 0 && !evo_store_check (evo_models_get_aux (p->c->models, p->node, e), (guint) p->aux[e], error))
+      return FALSE;
+  return TRUE;
 }
 
 EvoScratchMark

@@ -134,7 +134,18 @@ view_read (EvoPrepared *p, guint thread, gint64 first, gsize n, float *out, GErr
   return read_gathered (p->view_data, p->c, thread, first, (gint64) n, out, error);
 }
 
-static const EvoView view = { view_read, gathered_free };
+static gboolean
+view_check (const EvoPrepared *p, GError **error)
+{
+  const Shared *s = ((const Gathered *) p->view_data)->shared;
+
+  for (guint e = 0; e <= s->g->n_in; e++)
+    if (s->raw[e] != NULL && !evo_prepared_check_sources (s->raw[e], error))
+      return FALSE;
+  return TRUE;
+}
+
+static const EvoView view = { view_read, gathered_free, view_check };
 
 /* ------------------------------------------------------------------ padding */
 
