@@ -26,7 +26,8 @@ della_linear_merge (const EvoMergeCall *c, GError **error)
   for (gsize at = 0; at < c->n; at += n) {
     c->k->zero (c->out + at, n);
     for (guint i = 0; i < c->n_in; i++) {
-      della_row (c, &w, i, at, p->rescale == RESCALE_PROBABILITY);
+      della_subtract (c, &w, i, at);
+      della_keep (c, &w, i, at, p->rescale == RESCALE_PROBABILITY);
       c->k->axpy (c->out + at, w.row[i], della_input (c, i)->weight * della_scale (c, i) * factor, n);
     }
     c->k->add (c->out + at, c->base + at, n);

@@ -23,7 +23,8 @@ merge_row (const EvoMergeCall *c, const DellaWork *rows, DeltaWork *w, gsize fir
   gsize n_cols = (gsize) c->t->n_cols;
 
   for (guint i = 0; i < c->n_in; i++) {
-    della_row (c, rows, i, first, p->rescale == RESCALE_PROBABILITY);
+    della_subtract (c, rows, i, first);
+    della_keep (c, rows, i, first, p->rescale == RESCALE_PROBABILITY);
     if (p->rescale == RESCALE_L1)
       c->k->scale (rows->row[i], della_scale (c, i), n_cols);
   }

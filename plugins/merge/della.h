@@ -77,9 +77,16 @@ della_check (const EvoMergeCall *c, GError **error)
   return TRUE;
 }
 
-/* w->row[i] [n_cols]: what is kept of input i's changes from element `at` of the call on, divided by its probability if `divide` */
+/* w->row[i] [n_cols]: input i's changes from element `at` of the call on */
 static inline void
-della_row (const EvoMergeCall *c, const DellaWork *w, guint i, gsize at, gboolean divide)
+della_subtract (const EvoMergeCall *c, const DellaWork *w, guint i, gsize at)
+{
+  c->k->sub (w->row[i], c->in[i] + at, c->base + at, (gsize) c->t->n_cols);
+}
+
+/* Of w->row[i], the changes from element `at` on, leaves those that are kept, divided by their probability if `divide`. */
+static inline void
+della_keep (const EvoMergeCall *c, const DellaWork *w, guint i, gsize at, gboolean divide)
 {
   const DellaInput *in = della_input (c, i);
   gboolean half = ((const DellaParams *) c->params)->epsilon_is == EPSILON_HALF_WIDTH;
@@ -87,7 +94,6 @@ della_row (const EvoMergeCall *c, const DellaWork *w, guint i, gsize at, gboolea
   double reach = MIN (half ? in->epsilon : in->epsilon / 2, MIN (in->density, 1 - in->density)), low, step;
   float *delta = w->row[i];
 
-  c->k->sub (delta, c->in[i] + at, c->base + at, n);
   if (in->density >= 1)
     return;
   c->k->uniform (w->u, c->in_seed[i], c->first + (gint64) at, n);
@@ -114,9 +120,9 @@ della_measure (const EvoMergeCall *c, guint pass, double *sums, GError **error)
     return FALSE;
   for (gsize at = 0; at < c->n; at += n)
     for (guint i = 0; i < c->n_in; i++) {
-      c->k->sub (w.row[i], c->in[i] + at, c->base + at, n);
+      della_subtract (c, &w, i, at);
       sums[2 * i] += c->k->sum_abs (w.row[i], n);
-      della_row (c, &w, i, at, FALSE);
+      della_keep (c, &w, i, at, FALSE);
       sums[2 * i + 1] += c->k->sum_abs (w.row[i], n);
     }
   return TRUE;

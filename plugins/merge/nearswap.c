@@ -18,12 +18,13 @@ static gboolean
 nearswap_merge (const EvoMergeCall *c, GError **error)
 {
   const NearswapParams *p = c->params;
-  float t = (float) MIN (p->t, G_MAXFLOAT), least = (float) MIN (p->floor, G_MAXFLOAT);
+  const float *base = c->base, *in = c->in[0];
+  float *out = c->out, t = (float) MIN (p->t, G_MAXFLOAT), least = (float) MIN (p->floor, G_MAXFLOAT);
 
   for (gsize j = 0; j < c->n; j++) {
-    float a = c->base[j], b = c->in[0][j], d = b - a, size = MAX (fabsf (d), least);
+    float a = base[j], b = in[j], d = b - a, size = MAX (fabsf (d), least), moved = a + d * (t / size);
 
-    c->out[j] = size <= t ? b : a + d * (t / size);
+    out[j] = size <= t ? b : moved; /* both are worked out, so that the compiler can take several at once */
   }
   return TRUE;
 }

@@ -344,6 +344,26 @@ test_ranked (void)
       }
 }
 
+/* Rows about as long as the counts of magnitudes reach, all of one magnitude, so that one count takes them all: as the reference has it. */
+static void
+test_ranked_long (void)
+{
+  const gsize most = 4 * 65535;
+  g_autofree float *x = g_new (float, most + 1), *u = g_new (float, most + 1), *y = g_new (float, most + 1), *wanted = g_new (float, most + 1);
+  g_autofree guint64 *work = g_new (guint64, 4 * (most + 1));
+
+  for (gsize i = 0; i <= most; i++)
+    x[i] = 0.25f;
+  evo_kernels_ref.uniform (u, 3, 0, most + 1);
+  for (gsize n = most - 1; n <= most + 1; n++) {
+    evo_kernels_ref.keep_ranked (wanted, x, u, 0.25, 0.5 / (double) n, FALSE, n, work);
+    for (guint t = 0; test_table (t) != NULL; t++) {
+      test_table (t)->keep_ranked (y, x, u, 0.25, 0.5 / (double) n, FALSE, n, work);
+      g_assert_cmpmem (y, n * sizeof (float), wanted, n * sizeof (float));
+    }
+  }
+}
+
 /* The value of a half from its definition: sign, 5 bits of exponent, 10 of mantissa. */
 static double
 half_value (guint16 x)
@@ -539,6 +559,7 @@ test_add_merge (void)
   g_test_add_func ("/kernels/uniform-moments", test_uniform_moments);
   g_test_add_func ("/kernels/masks", test_masks);
   g_test_add_func ("/kernels/ranked", test_ranked);
+  g_test_add_func ("/kernels/ranked-long", test_ranked_long);
   g_test_add_func ("/kernels/mask-edge", test_mask_edge);
   g_test_add_func ("/kernels/all-16-bit-numbers", test_all_16_bit);
   g_test_add_func ("/kernels/rounding", test_rounding);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * ranked.c - keeping by chance, the larger the likelier, mostly without ranks (definition: ref/ranked.c).
  *
- * Magnitudes fall into buckets, a 32nd of an octave wide; the ranks in a bucket lie between two counts. Most random numbers are below the
+ * Magnitudes fall into buckets, a 64th of an octave wide; the ranks in a bucket lie between two counts. Most random numbers are below the
  * probabilities of both, or above: decided. The ranks of the others are counted; where there are many of them, all are sorted.
  */
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "core/kernels/slots.h"
 #include "core/kernels/x86/lanes.h"
 
-enum { BUCKETS = 320, SHIFT = 18, TABLES = 4, TOGETHER = 4, FEW = 16, LEAST = 64, BITS = 15 };
+enum { BUCKETS = 512, SHIFT = 17, TABLES = 4, TOGETHER = 4, FEW = 16, LEAST = 64, MOST = 65535 * TABLES, BITS = 15 };
 
 typedef struct {
   size_t n, n_groups;  /* elements, registers of them */
@@ -74,11 +74,11 @@ find_buckets (const Work *w, int32_t largest)
   }
 }
 
-/* count [BUCKETS]; several tables, so that an element seldom waits for the count before it */
+/* count [BUCKETS]; several tables, so that an element seldom waits for the count before it; n <= MOST */
 static void
 count_buckets (const Work *w, int32_t *count)
 {
-  int32_t table[TABLES][BUCKETS] = { { 0 } };
+  uint16_t table[TABLES][BUCKETS] = { { 0 } };
   size_t j = 0;
 
   for (; j + TABLES <= w->n; j += TABLES)
@@ -87,7 +87,7 @@ count_buckets (const Work *w, int32_t *count)
   for (; j < w->n; j++)
     table[0][w->bucket[j]]++;
   for (size_t b = 0; b < BUCKETS; b++)
-    count[b] = table[0][b] + table[1][b] + table[2][b] + table[3][b];
+    count[b] = (int32_t) table[0][b] + table[1][b] + table[2][b] + table[3][b];
 }
 
 /* limits [BUCKETS]: of u in whole 2^-BITS, those below the lower half are kept in all of the bucket, those from the upper half on in none. In
@@ -206,7 +206,7 @@ KERNEL (keep_ranked) (float *y, const float *x, const float *u, double low, doub
   int32_t count[BUCKETS], limits[BUCKETS];
   Work w;
 
-  if (divide || n < LEAST) {
+  if (divide || n < LEAST || n > MOST) {
     evo_ref_keep_ranked (y, x, u, low, step, divide, n, work);
     return;
   }
