@@ -11,7 +11,7 @@
 #include "core/kernels/kernels.h"
 #include "core/search/resident.h"
 #include "core/search/scorer.h"
-#include "core/search/statistics.h"
+#include "core/search/results/statistics.h"
 #include "core/store/output.h"
 
 /* PARAM=VALUE: JSON where it stands alone, else text. */

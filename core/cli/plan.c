@@ -11,7 +11,7 @@
 #include "core/graph/path/shared.h"
 #include "core/graph/save.h"
 #include "core/nn/text-model.h"
-#include "core/search/export-error.h"
+#include "core/search/results/export-error.h"
 #include "core/search/resident.h"
 
 /* Of the files of tensors that the inputs of a merge name, or of its adapter. */

@@ -7,7 +7,7 @@
  *   items(node, trial, evaluator, score, scores)                   scores: f64le, n_items x n_values of the evaluator
  *   validations(node, generation, trial, score, scores)
  *   stages(node, best_trial, score, path)                          finished searches
- *   exports(node, trial, prompts, same, largest, rms)              a saved layer path against the searched one: see export-error.h
+ *   exports(node, trial, prompts, same, largest, rms)              a saved layer path against the searched one: see results/export-error.h
  *   exams(node, model, identity, score, scores)                    the exam's results; identity: digest of what was asked of what
  *   answers(node, model, item, answer, score)                      of the best trial ("trial 17") and of the exam (the model's name)
  */
@@ -43,7 +43,7 @@ EvoJournal *evo_journal_open (const char *path, gboolean is_new, GError **error)
 void evo_journal_close (EvoJournal *j);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoJournal, evo_journal_close)
 
-/* --- journal-trials.c. What adds is one transaction; what gets returns 1: found (fills its outputs), 0: not there, -1: error. */
+/* --- journal/trials.c. What adds is one transaction; what gets returns 1: found (fills its outputs), 0: not there, -1: error. */
 void evo_evaluation_clear (EvoEvaluation *e);
 void evo_trial_clear (EvoTrial *t);
 gboolean evo_journal_add_trial (EvoJournal *j, const char *node, const EvoTrial *t, const EvoAnswers *answers /* or NULL */, GError **error);
@@ -53,7 +53,7 @@ gboolean evo_journal_keep_answers (EvoJournal *j, const char *node, const char *
 gboolean evo_journal_add_validation (EvoJournal *j, const char *node, gint64 generation, gint64 trial, const EvoEvaluation *e, GError **error);
 int evo_journal_get_validation (EvoJournal *j, const char *node, gint64 generation, gint64 *trial, EvoEvaluation *e, GError **error);
 
-/* --- journal-stages.c, likewise. Meta: pairs key, value, ...; NULL-terminated. */
+/* --- journal/stages.c, likewise. Meta: pairs key, value, ...; NULL-terminated. */
 gboolean evo_journal_set_meta (EvoJournal *j, const char *const *pairs, GError **error);
 char **evo_journal_get_meta (EvoJournal *j, GError **error);
 /* What was measured of an earlier model in that place is forgotten. */

@@ -6,7 +6,7 @@
 
 #include "core/base/progress.h"
 #include "core/graph/merge/merge.h"
-#include "core/search/export-error.h"
+#include "core/search/results/export-error.h"
 #include "core/search/journal.h"
 
 typedef struct {

@@ -3,7 +3,7 @@
  */
 #include <math.h>
 
-#include "core/search/export-error.h"
+#include "core/search/results/export-error.h"
 
 enum { VOCAB = 3 };
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/base/random.h"
-#include "core/search/statistics.h"
+#include "core/search/results/statistics.h"
 
 /* Newcombe, "Two-sided confidence intervals for the single proportion" (1998), table I, method 3: four digits are printed. */
 static const struct { gsize x, n; double low, high; } published[] = {

@@ -6,7 +6,7 @@ import pathlib, re, sys
 ROOMS = "abi kernels base tensor store nn param registry graph search cli".split()
 OWNERS = {  # foreign header -> the only files that may include it
     "dlfcn.h": r"core/registry/dl\.c", "cblas.h": r"core/kernels/blas\.c", "openblas_config.h": r"core/kernels/blas\.c",
-    "stb_image.h": r"core/store/image\.c", "sqlite3.h": r"core/search/journal\.c", "immintrin.h": r"core/kernels/x86/.*",
+    "stb_image.h": r"core/store/image\.c", "sqlite3.h": r"core/search/journal/journal\.c", "immintrin.h": r"core/kernels/x86/.*",
     "json-glib/json-glib.h": r"core/base/json.*\.c", "yaml.h": r"core/graph/recipe.*\.c",
 }
 PLUGIN_HEADERS = {"evopipe.h", "evopipe-model.h", "evopipe-kernels.h"}

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * inspect-example.c - an example of a merge operator: a pipeline on the small models of the tree, made from what the operator declares.
+ * example.c - an example of a merge operator: a pipeline on the small models of the tree, made from what the operator declares.
  */
 #include <math.h>
 #include <string.h>
 
 #include "core/base/json.h"
-#include "core/cli/inspect.h"
+#include "core/cli/inspect/inspect.h"
 
 enum { MOST_TUNED = 2, INDENT = 16 };
 

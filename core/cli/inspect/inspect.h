@@ -13,11 +13,11 @@ int evo_inspect_plugins (const EvoRegistry *r, const char *file, const EvoForm *
 int evo_inspect_plugin (const EvoRegistered *e, const EvoForm *form);
 int evo_inspect_run (const char *path, const EvoForm *form);
 
-/* inspect-example.c: a pipeline that runs in a folder with models/tiny of the source tree, as JSON (owned). The files it names, of tensors
+/* example.c: a pipeline that runs in a folder with models/tiny of the source tree, as JSON (owned). The files it names, of tensors
  * (INPUT-PARAMETER.safetensors) or an adapter, are the reader's. */
 char *evo_inspect_example (const EvoRegistered *e);
 
-/* inspect-path.c: "path" of a search's best in scores.json, [{"from", "layer", "scale"}]. */
+/* path.c: "path" of a search's best in scores.json, [{"from", "layer", "scale"}]. */
 void evo_inspect_print_path (const EvoJson *path);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * export-error.c - runs a path as it was searched, then as it was saved, on the same prompts, and compares what they say.
  */
-#include "core/search/export-error.h"
+#include "core/search/results/export-error.h"
 
 #include <math.h>
 

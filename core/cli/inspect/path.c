@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * inspect-path.c - draws a layer path: a row for each hop, a column for each model, the layer that is visited in its model's column.
+ * path.c - draws a layer path: a row for each hop, a column for each model, the layer that is visited in its model's column.
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/base/text.h"
-#include "core/cli/inspect.h"
+#include "core/cli/inspect/inspect.h"
 
 /* The models a path visits, in the order it meets them. */
 static GPtrArray *

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * journal-trials.c - candidates in the journal: their scores item by item, the answers of the best, and how they did on validation data.
+ * trials.c - candidates in the journal: their scores item by item, the answers of the best, and how they did on validation data.
  */
 #include <math.h>
 
 #include "core/base/error.h"
-#include "core/search/journal-sql.h"
+#include "core/search/journal/sql.h"
 
 void
 evo_evaluation_clear (EvoEvaluation *e)

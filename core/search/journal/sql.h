@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * journal-sql.h - the journal's statements, for the files that know its tables; SQLite itself is known to journal.c alone.
+ * sql.h - the journal's statements, for the files that know its tables; SQLite itself is known to journal.c alone.
  */
 #ifndef EVO_SEARCH_JOURNAL_SQL_H
 #define EVO_SEARCH_JOURNAL_SQL_H
@@ -27,7 +27,7 @@ char *evo_sql_text (EvoStatement *s, int i);    /* owned; NULL: null */
 gboolean evo_sql_values (EvoJournal *j, EvoStatement *s, int i, EvoEvaluation *e, GError **error);
 
 const char *evo_sql_path (const EvoJournal *j); /* of the file, for messages */
-/* --- journal-trials.c: in place of those that this model gave before; a may be NULL. Part of the caller's transaction. */
+/* --- trials.c: in place of those that this model gave before; a may be NULL. Part of the caller's transaction. */
 gboolean evo_journal_insert_answers (EvoJournal *j, const char *node, const EvoAnswers *a, GError **error);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * journal-stages.c - what else a run has come to, in the journal: what it must have in common to resume, its stages, its exam.
+ * stages.c - what else a run has come to, in the journal: what it must have in common to resume, its stages, its exam.
  */
-#include "core/search/journal-sql.h"
+#include "core/search/journal/sql.h"
 
 /* ------------------------------------------------------------------ meta */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * journal.c - the journal as a file of SQLite: made whole, judged before it is believed, and the statements it is written and read by.
  */
-#include "core/search/journal-sql.h"
+#include "core/search/journal/sql.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>

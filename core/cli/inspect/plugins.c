@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * inspect-plugins.c - plugins and their parameters: for a terminal, as Markdown (plugins/README.md) and as JSON.
+ * plugins.c - plugins and their parameters: for a terminal, as Markdown (plugins/README.md) and as JSON.
  */
 #include <glib/gstdio.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include "core/base/json.h"
 #include "core/cli/host-keys.h"
-#include "core/cli/inspect.h"
+#include "core/cli/inspect/inspect.h"
 
 enum { N_COLUMNS = 5, DOC = 5 }; /* name, type, default, values, searched; then what it is */
 typedef struct { char *cells[N_COLUMNS + 1]; } Row;

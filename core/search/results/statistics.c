@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * statistics.c - Wilson intervals, percentile bootstrap, exact McNemar.
  */
-#include "core/search/statistics.h"
+#include "core/search/results/statistics.h"
 
 #include <math.h>
 #include <stdlib.h>

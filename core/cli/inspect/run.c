@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * inspect-run.c - what a run directory holds: each search's best so far with its genes, where models lie, how exactly paths were saved, the exam.
+ * run.c - what a run directory holds: each search's best so far with its genes, where models lie, how exactly paths were saved, the exam.
  *
  * Read from pipeline.json, the journal and scores.json; a run that is going on is not disturbed.
  */
@@ -10,8 +10,8 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/text.h"
-#include "core/cli/inspect.h"
-#include "core/search/export-error.h"
+#include "core/cli/inspect/inspect.h"
+#include "core/search/results/export-error.h"
 #include "core/search/journal.h"
 
 typedef struct {

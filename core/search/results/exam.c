@@ -9,7 +9,7 @@
 #include "core/search/resident.h"
 #include "core/search/run.h"
 #include "core/search/scorer.h"
-#include "core/search/statistics.h"
+#include "core/search/results/statistics.h"
 
 /* Scores one model in this process: finished searches and sources from their mapped files, gene-free merges computed. */
 static gboolean

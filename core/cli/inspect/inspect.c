@@ -7,7 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/text.h"
-#include "core/cli/inspect.h"
+#include "core/cli/inspect/inspect.h"
 #include "core/graph/recipe/recipe.h"
 #include "core/kernels/kernels.h"
 
