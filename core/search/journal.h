@@ -3,7 +3,8 @@
  *
  * Tables, for sqlite3 and pandas:
  *   meta(key, value)                                               what a resumed run must have in common, one pair a row
- *   trials(node, trial, generation, status, score, genes, seconds, reason)   status ok | failed; genes: JSON object; score NULL where failed
+ *   trials(node, trial, generation, status, score, genes, seconds, reason, hops_run, hops_skipped)
+ *                                                                  status ok | failed; genes: JSON object; score NULL where failed
  *   items(node, trial, evaluator, score, scores)                   scores: f64le, n_items x n_values of the evaluator
  *   validations(node, generation, trial, score, scores)
  *   stages(node, best_trial, score, path)                          finished searches
@@ -30,6 +31,7 @@ typedef struct {
   char *reason;            /* of a failure, else NULL */
   double score;            /* the objective as users see it; NaN where failed */
   double seconds;
+  gint64 hops_run, hops_skipped; /* scoring texts by a layer path: layers that were computed, and those whose states an earlier candidate had left */
   char *genes;             /* JSON object */
   EvoEvaluation *evaluations; guint n_evaluations;
 } EvoTrial;

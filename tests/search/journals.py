@@ -46,7 +46,7 @@ CASES = {  # name: (damage, exit code, message)
     "a text file": (put(b"trial,score\n1,0.5\n" * 300), 4, JOURNAL + "the journal is damaged (file is not a database); start a new run"),
     "a directory": (replace_by_directory, 4, JOURNAL + "the journal cannot be written (unable to open database file); make room and --resume"),
     "another database": (sql("PRAGMA application_id=0"), 4, JOURNAL + "is a database, but no evopipe journal; start a new run"),
-    "a later format": (sql("PRAGMA user_version=7"), 4, JOURNAL + "is a journal of format 7, this evopipe writes format 1; resume with the one that made it"),
+    "a later format": (sql("PRAGMA user_version=7"), 4, JOURNAL + "is a journal of format 7, this evopipe writes format 2; resume with the one that made it"),
     "cut in half": (cut(.5), 4, JOURNAL + "the journal is damaged (database disk image is malformed); start a new run"),
     "scribbled over": (scribble, 4, JOURNAL + "the journal's pages are damaged; start a new run"),
     "without trials": (sql("DROP TABLE trials"), 4, JOURNAL + "the journal lacks what a run needs (no such table: trials); start a new run"),

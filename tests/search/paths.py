@@ -70,6 +70,26 @@ def same_search(folder):
     evo.check("resumed: the same trials, model and scores", result.returncode == 0 and got == want, result.stderr)
 
 
+def reuse(folder):
+    """How much of the scored texts started from what an earlier path had left: told at the end, kept in the journal, also over an interruption."""
+    (folder / "texts.jsonl").write_text("".join(json.dumps({"text": f"{i}個のりんごと{i + 2}個のみかん"}, ensure_ascii=False) + "\n" for i in range(12)))
+    search = pipeline({"repeats": 2, "scale": 0.9}, 32, objective={"minimize": ["fluent"]},
+                      fluent={"use": "evaluator.perplexity", "in": ["stack"], "data": "texts.jsonl"})
+    del search["nodes"]["solved"]
+    file, all_hops = evo.write(folder, "reuse.json", search), []
+    for tag, stops in (("at-once", ()), ("in-two", (16,))):
+        for n in stops:
+            evo.run("run", file, "--out", folder / tag, "--set", f"dfs.trials={n}")
+        result = evo.run("run", file, "--out", folder / tag, *(("--resume",) if stops else ()))
+        run, skipped = sqlite3.connect(folder / tag / "journal.db").execute("SELECT sum(hops_run), sum(hops_skipped) FROM trials").fetchone()
+        all_hops.append(run + skipped)
+        share = f"{100 * skipped / (run + skipped):.1f} % of the layers of scored texts were not computed"
+        evo.check(f"reuse {tag}: told", result.returncode == 0 and skipped > 0 and f"dfs: {share}" in result.stdout + result.stderr,
+                  f"{share}\n{result.stdout}{result.stderr}")
+        evo.check(f"reuse {tag}: inspect shows it", f"\n  {share}" in evo.run("inspect", folder / tag).stdout, share)
+    evo.check("reuse: what was computed before the interruption counts", all_hops[0] == all_hops[1], all_hops)
+
+
 def samples(folder):
     """A sample of the items per generation, the best of each validated on others: as the published search does."""
     file = evo.write(folder, "samples.json", pipeline(
@@ -249,6 +269,6 @@ def refusals(folder):
 
 
 with evo.folder() as name:
-    for part in (every_kind, same_search, samples, costs, compact, rows, vocabulary, exports, refusals):
+    for part in (every_kind, same_search, reuse, samples, costs, compact, rows, vocabulary, exports, refusals):
         part(pathlib.Path(name))
 evo.finish()

@@ -86,7 +86,8 @@ make_trial (gint64 number, EvoEvaluation *evaluations)
 {
   evaluations[0] = (EvoEvaluation){ (char *) "solved", 1.0 / 3, values_a, G_N_ELEMENTS (values_a) };
   evaluations[1] = (EvoEvaluation){ (char *) "fluent", -2.5, values_b, G_N_ELEMENTS (values_b) };
-  return (EvoTrial){ .trial = number, .generation = number / 4, .score = 0.1 + 0.2, .seconds = 1.25, .genes = (char *) "{\"a.b\":0.1}",
+  return (EvoTrial){ .trial = number, .generation = number / 4, .score = 0.1 + 0.2, .seconds = 1.25, .hops_run = 7, .hops_skipped = G_GINT64_CONSTANT (1) << 40,
+                     .genes = (char *) "{\"a.b\":0.1}",
                      .evaluations = evaluations, .n_evaluations = 2 };
 }
 
@@ -117,6 +118,8 @@ check_same (const EvoTrial *got, const EvoTrial *want)
   g_assert_cmpint (got->failed, ==, want->failed);
   g_assert_true (want->failed ? isnan (got->score) : got->score == want->score);
   g_assert_cmpfloat (got->seconds, ==, want->seconds);
+  g_assert_cmpint (got->hops_run, ==, want->hops_run);
+  g_assert_cmpint (got->hops_skipped, ==, want->hops_skipped);
   g_assert_cmpstr (got->reason, ==, want->reason);
   g_assert_cmpstr (got->genes, ==, want->genes);
   g_assert_cmpuint (got->n_evaluations, ==, want->n_evaluations);
@@ -454,8 +457,8 @@ test_opening (Fixture *f, gconstpointer data)
   g_assert_cmpint (evo_journal_get_trial (f->j, "ps", 0, &got, NULL), ==, 1); /* odd, but no reason to crash */
   g_assert_null (got.genes);
   evo_trial_clear (&got);
-  execute (f, "PRAGMA user_version=2");
-  check_refused (f, "is a journal of format 2, this evopipe writes format 1; resume with the one that made it");
+  execute (f, "PRAGMA user_version=1");
+  check_refused (f, "is a journal of format 1, this evopipe writes format 2; resume with the one that made it");
   g_assert_cmpint (g_unlink (f->path), ==, 0);
   check_refused (f, "there is no journal to resume from");
 }

@@ -17,6 +17,7 @@
 typedef struct {
   const char *name;
   gint64 n, n_failed, best;   /* best -1: none */
+  gint64 hops_run, hops_skipped; /* of all trials: see EvoTrial */
   double score;
   char *genes, *path;         /* path NULL: not saved yet */
   EvoExportError saved;       /* of a path; n_prompts 0: not measured */
@@ -71,6 +72,8 @@ find_best (EvoJournal *j, const EvoJson *node, Found *f, GError **error)
     if (evo_journal_get_trial (j, f->name, i, &t, error) < 0)
       return FALSE;
     f->n_failed += t.failed;
+    f->hops_run += t.hops_run;
+    f->hops_skipped += t.hops_skipped;
     if (!t.failed && t.genes != NULL && (f->best < 0 || sign * t.score > sign * f->score)) {
       f->best = i;
       f->score = t.score;
@@ -125,6 +128,15 @@ print_export (const EvoExportError *e)
             "token is the same after %" G_GINT64_FORMAT "\n", e->n_prompts, e->largest, e->rms, e->n_same);
 }
 
+/* Scored texts that began as an earlier path's. Jobs have a cache each, so that this is no part of scores.json. */
+static void
+print_reuse (const Found *f)
+{
+  if (f->hops_skipped > 0)
+    printf ("  %.1f %% of the layers of scored texts were not computed: an earlier path began alike\n",
+            100 * (double) f->hops_skipped / (double) (f->hops_run + f->hops_skipped));
+}
+
 /* best: of scores.json; NULL: the run has not ended. */
 static void
 print_search (const Found *f, const EvoJson *best)
@@ -153,6 +165,7 @@ print_search (const Found *f, const EvoJson *best)
   if (path != NULL)
     evo_inspect_print_path (path);
   print_export (&f->saved);
+  print_reuse (f);
 }
 
 /* Models that were saved as they are in the pipeline. */
@@ -216,6 +229,17 @@ print_exam (const EvoJson *exam)
 
 /* ------------------------------------------------------------------ the command */
 
+static void
+write_reuse (const Found *f, EvoJsonWriter *w)
+{
+  if (f->hops_skipped == 0)
+    return;
+  evo_json_add_key (w, "hops_run");
+  evo_json_add_integer (w, f->hops_run);
+  evo_json_add_key (w, "hops_skipped");
+  evo_json_add_integer (w, f->hops_skipped);
+}
+
 /* A run that has ended: scores.json as it is; else the same with what is known. */
 static void
 print_json (const EvoJsonDoc *scores, const GArray *all)
@@ -251,6 +275,7 @@ print_json (const EvoJsonDoc *scores, const GArray *all)
       evo_json_add_value (&w, evo_json_root (genes));
       evo_json_end_object (&w);
     }
+    write_reuse (f, &w);
     evo_export_error_write (&f->saved, &w);
     evo_json_end_object (&w);
   }

@@ -11,14 +11,14 @@
 
 #include "core/base/error.h"
 
-enum { FORMAT = 1, APPLICATION = 0x45564f50 }; /* "EVOP" in the file's header: `file` and we know it by */
+enum { FORMAT = 2, APPLICATION = 0x45564f50 }; /* "EVOP" in the file's header: `file` and we know it by */
 
 struct EvoJournal { sqlite3 *db; char *path; };
 
 static const char schema[] =
   "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
   "CREATE TABLE IF NOT EXISTS trials(node TEXT, trial INTEGER, generation INTEGER, status TEXT, score REAL, genes TEXT, seconds REAL,"
-  " reason TEXT, PRIMARY KEY(node, trial)) WITHOUT ROWID;"
+  " reason TEXT, hops_run INTEGER, hops_skipped INTEGER, PRIMARY KEY(node, trial)) WITHOUT ROWID;"
   "CREATE TABLE IF NOT EXISTS items(node TEXT, trial INTEGER, evaluator TEXT, score REAL, scores BLOB,"
   " PRIMARY KEY(node, trial, evaluator)) WITHOUT ROWID;"
   "CREATE TABLE IF NOT EXISTS validations(node TEXT, generation INTEGER, trial INTEGER, score REAL, scores BLOB,"

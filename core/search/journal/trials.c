@@ -52,8 +52,8 @@ evo_journal_keep_answers (EvoJournal *j, const char *node, const char *model, GE
 static gboolean
 insert_trial (EvoJournal *j, const char *node, const EvoTrial *t, GError **error)
 {
-  if (!evo_sql_run (j, error, "INSERT INTO trials VALUES(?,?,?,?,?,?,?,?)", "tiitdtdt", node, t->trial, t->generation,
-                    t->failed ? "failed" : "ok", t->failed ? NAN : t->score, t->genes, t->seconds, t->reason))
+  if (!evo_sql_run (j, error, "INSERT INTO trials VALUES(?,?,?,?,?,?,?,?,?,?)", "tiitdtdtii", node, t->trial, t->generation,
+                    t->failed ? "failed" : "ok", t->failed ? NAN : t->score, t->genes, t->seconds, t->reason, t->hops_run, t->hops_skipped))
     return FALSE;
   for (guint i = 0; i < t->n_evaluations; i++) {
     const EvoEvaluation *e = &t->evaluations[i];
@@ -96,8 +96,8 @@ get_evaluations (EvoJournal *j, const char *node, EvoTrial *t, GError **error)
 int
 evo_journal_get_trial (EvoJournal *j, const char *node, gint64 trial, EvoTrial *t, GError **error)
 {
-  EvoStatement *s = evo_sql_query (j, "SELECT generation, status, score, genes, seconds, reason FROM trials WHERE node=? AND trial=?", "ti",
-                                   node, trial);
+  EvoStatement *s = evo_sql_query (j, "SELECT generation, status, score, genes, seconds, reason, hops_run, hops_skipped FROM trials WHERE node=? AND "
+                                   "trial=?", "ti", node, trial);
   EvoTrial found = { .trial = trial };
   g_autofree char *status = NULL;
   int rc = evo_sql_fetch (j, s, error);
@@ -110,6 +110,8 @@ evo_journal_get_trial (EvoJournal *j, const char *node, gint64 trial, EvoTrial *
     found.genes = evo_sql_text (s, 3);
     found.seconds = evo_sql_number (s, 4);
     found.reason = evo_sql_text (s, 5);
+    found.hops_run = evo_sql_integer (s, 6);
+    found.hops_skipped = evo_sql_integer (s, 7);
   }
   evo_sql_free (s);
   if (rc == 1 && found.failed && g_strcmp0 (status, "failed") != 0) {

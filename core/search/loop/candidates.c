@@ -169,6 +169,14 @@ evo_search_remember (EvoSearch *s, const EvoTrialCandidate *c)
   g_hash_table_insert (s->seen, evo_search_candidate_key (s, c), copy);
 }
 
+void
+evo_search_count_work (EvoSearch *s, const EvoTrial *t)
+{
+  s->seconds += t->seconds;
+  s->hops_run += t->hops_run;
+  s->hops_skipped += t->hops_skipped;
+}
+
 /* A candidate that may become the best brings its answers: by the time that is known the journal must have them. */
 gboolean
 evo_search_commit (EvoSearch *s, EvoTrialCandidate *c, GError **error)
@@ -180,7 +188,7 @@ evo_search_commit (EvoSearch *s, EvoTrialCandidate *c, GError **error)
                   (s->best < 0 || evo_search_objective (s, t) > s->best_objective);
 
   c->known = TRUE;
-  s->seconds += t->seconds;
+  evo_search_count_work (s, t);
   if (keep) {
     answers.texts = (const char *const *) c->answers->pdata;
     answers.n = c->answers->len;
@@ -194,10 +202,10 @@ void
 evo_search_take_reply (EvoSearch *s, EvoTrialCandidate *c, EvoReply *r)
 {
   c->trial.seconds = r->seconds;
+  c->trial.hops_run = r->hops_run;
+  c->trial.hops_skipped = r->hops_skipped;
   s->n_evaluated++;
   s->evaluated_s += r->seconds;
-  s->hops_run += r->hops_run;
-  s->hops_skipped += r->hops_skipped;
   if (r->error != NULL) {
     c->trial.failed = TRUE;
     c->trial.score = NAN;

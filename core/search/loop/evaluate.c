@@ -104,7 +104,7 @@ recall (EvoSearch *s, EvoTrialCandidate *c, GError **error)
   evo_trial_clear (&c->trial);
   c->trial = stored;
   c->known = TRUE;
-  s->seconds += stored.seconds;
+  evo_search_count_work (s, &stored);
   return 1;
 }
 

@@ -36,9 +36,8 @@ typedef struct {
   double best_objective, best_score, best_half;
   double *best_x;
   gint64 valid_best; double valid_objective, valid_score;
-  double seconds;            /* journalled */
+  double seconds; gint64 hops_run, hops_skipped; /* of all journalled trials: see EvoTrial */
   gint64 n_evaluated; double evaluated_s;
-  gint64 hops_run, hops_skipped; /* of a path: see EvoReply */
 } EvoSearch;
 
 /* --- candidates.c */
@@ -54,6 +53,7 @@ double evo_search_objective (const EvoSearch *s, const EvoTrial *t);            
 double evo_search_shown_score (const EvoSearch *s, const EvoTrial *t);          /* what users see: the one evaluator's score, or the sum */
 void evo_search_copy_evaluations (EvoTrial *to, const EvoTrial *from);
 void evo_search_remember (EvoSearch *s, const EvoTrialCandidate *c);            /* equal candidates are not evaluated again */
+void evo_search_count_work (EvoSearch *s, const EvoTrial *t);                    /* of a trial that is in the journal, just now or from earlier */
 /* Into the journal, in one transaction with its answers where it may become the best. */
 gboolean evo_search_commit (EvoSearch *s, EvoTrialCandidate *c, GError **error);
 void evo_search_take_reply (EvoSearch *s, EvoTrialCandidate *c, EvoReply *r);   /* takes what r holds */
