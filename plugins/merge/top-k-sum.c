@@ -5,7 +5,7 @@
  * The place that holds the second model's r-th smallest weight gets the first model's r-th smallest, if that is in the window, else the first
  * model's weight of that place. The window has a share `width` of the first model's weights by magnitude, from the share `offset` of the smallest
  * on, and goes on with the smallest where it runs over the largest. Equal weights rank by index; of equal magnitudes the earlier counts as larger.
- * Ranks are what it is made of, so both tensors are sorted whole.
+ * Ranks are what it is made of, so both tensors are sorted whole, by two digits of 16 bits: the lower ones of what was bf16 are all the same.
  */
 #include <string.h>
 
@@ -55,56 +55,74 @@ is_above (const EvoMergeCall *c, guint cut, gsize i)
   return key > c->cut[cut] || (key == c->cut[cut] && (gint64) i <= c->last_tie[cut]);
 }
 
-/* a [n]: index of the elements of x in ascending order, stable; by radix, a byte a pass. b [n] is scratch. Returns the one that holds the result. */
-static guint64 *
-sort_by_value (const float *x, gsize n, guint64 *a, guint64 *b)
+/* Unsigned, in the order of the numbers; both zeros are one. */
+static guint32
+order_bits (float x)
 {
-  gint64 count[4][256] = { { 0 } };
+  guint32 bits;
 
-  for (gsize i = 0; i < n; i++) {
-    guint32 bits;
+  memcpy (&bits, &x, sizeof bits);
+  return x == 0 ? 0x80000000u : bits >> 31 ? ~bits : bits | 0x80000000u;
+}
 
-    memcpy (&bits, &x[i], sizeof bits);
-    bits = x[i] == 0 ? 0x80000000u : bits >> 31 ? ~bits : bits | 0x80000000u; /* unsigned order = order of the numbers */
-    a[i] = (guint64) bits << 32 | i;
-    for (guint d = 0; d < 4; d++)
-      count[d][bits >> (8 * d) & 255]++;
+enum { DIGITS = 65536 };
+
+/* to [n]: the places that from [n] lists (NULL: 0 ... n - 1), stably by 16 bits of their weights from bit `shift` on; at [DIGITS]: scratch.
+ * FALSE: they are the same in all, and `to` is not written. */
+static gboolean
+sort_by_digit (const float *x, const guint32 *from, guint32 *to, guint shift, guint32 *at, gsize n)
+{
+  guint32 sum = 0;
+
+  memset (at, 0, DIGITS * sizeof *at);
+  for (gsize i = 0; i < n; i++)
+    at[order_bits (x[i]) >> shift & 65535]++;
+  if (n == 0 || at[order_bits (x[0]) >> shift & 65535] == n)
+    return FALSE;
+  for (guint d = 0; d < DIGITS; d++) {
+    guint32 count = at[d];
+
+    at[d] = sum;
+    sum += count;
   }
-  for (guint d = 0; d < 4; d++) {
-    gint64 at[256], sum = 0;
-    guint64 *swap = a;
+  for (gsize r = 0; r < n; r++) {
+    guint32 i = from == NULL ? (guint32) r : from[r];
 
-    for (guint v = 0; v < 256; sum += count[d][v++])
-      at[v] = sum;
-    for (gsize i = 0; i < n; i++)
-      b[at[a[i] >> (32 + 8 * d) & 255]++] = a[i];
-    a = b;
-    b = swap;
+    to[at[order_bits (x[i]) >> shift & 65535]++] = i;
   }
-  return a;
+  return TRUE;
+}
+
+/* order [n]: the places of x in ascending order of its weights, equal ones by place; swap [n], at [DIGITS]: scratch */
+static void
+sort_places (const float *x, guint32 *order, guint32 *swap, guint32 *at, gsize n)
+{
+  gboolean low = sort_by_digit (x, NULL, swap, 0, at, n);
+
+  if (sort_by_digit (x, low ? swap : NULL, order, 16, at, n))
+    return;
+  for (gsize r = 0; r < n; r++)
+    order[r] = low ? swap[r] : (guint32) r;
 }
 
 static gsize
 top_scratch_bytes (const EvoTensor *t, guint n_in, gsize n)
 {
-  return (gsize) t->n * (2 * sizeof (guint64) + sizeof (guint32));
+  return (2 * (gsize) t->n + DIGITS) * sizeof (guint32);
 }
 
 static gboolean
 top_merge (const EvoMergeCall *c, GError **error)
 {
-  guint64 *a = c->scratch, *b = a + c->n, *order;
-  guint32 *first = (guint32 *) (b + c->n);
+  guint32 *at = c->scratch, *first = at + DIGITS, *second = first + c->n, *swap = (guint32 *) c->out; /* which has as many bytes */
   Window w = window_of (c->params, c->t->n);
 
   if (c->n > G_MAXUINT32)
     return evo_fail (error, EVO_PLUGIN_ERROR_SHAPE, "%s has more than 2^32 weights, which cannot be put in order", c->t->name);
-  order = sort_by_value (c->in[0], c->n, a, b);
-  for (gsize r = 0; r < c->n; r++)
-    first[r] = (guint32) order[r];
-  order = sort_by_value (c->in[1], c->n, a, b);
+  sort_places (c->in[0], first, swap, at, c->n);
+  sort_places (c->in[1], second, swap, at, c->n);
   for (gsize r = 0; r < c->n; r++) {
-    guint32 i = first[r], j = (guint32) order[r];
+    guint32 i = first[r], j = second[r];
     gboolean inside = is_above (c, 0, i) && !is_above (c, 1, i);
 
     c->out[j] = c->in[0][inside != w.inverted ? i : j];
