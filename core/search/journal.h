@@ -48,6 +48,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EvoJournal, evo_journal_close)
 /* --- journal/trials.c. What adds is one transaction; what gets returns 1: found (fills its outputs), 0: not there, -1: error. */
 void evo_evaluation_clear (EvoEvaluation *e);
 void evo_trial_clear (EvoTrial *t);
+/* What their sums over trials say, as a sentence (owned); NULL: nothing was skipped. */
+char *evo_trial_reuse_text (gint64 hops_run, gint64 hops_skipped);
 gboolean evo_journal_add_trial (EvoJournal *j, const char *node, const EvoTrial *t, const EvoAnswers *answers /* or NULL */, GError **error);
 int evo_journal_get_trial (EvoJournal *j, const char *node, gint64 trial, EvoTrial *t, GError **error);
 gint64 evo_journal_count_trials (EvoJournal *j, const char *node);

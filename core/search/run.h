@@ -6,8 +6,8 @@
 
 #include "core/base/progress.h"
 #include "core/graph/merge/merge.h"
-#include "core/search/results/export-error.h"
 #include "core/search/journal.h"
+#include "core/search/results/export-error.h"
 
 typedef struct {
   const char *out;         /* run directory; NULL: ./<pipeline name>.run */

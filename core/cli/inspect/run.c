@@ -11,8 +11,8 @@
 #include "core/base/json.h"
 #include "core/base/text.h"
 #include "core/cli/inspect/inspect.h"
-#include "core/search/results/export-error.h"
 #include "core/search/journal.h"
+#include "core/search/results/export-error.h"
 
 typedef struct {
   const char *name;
@@ -132,9 +132,10 @@ print_export (const EvoExportError *e)
 static void
 print_reuse (const Found *f)
 {
-  if (f->hops_skipped > 0)
-    printf ("  %.1f %% of the layers of scored texts were not computed: an earlier path began alike\n",
-            100 * (double) f->hops_skipped / (double) (f->hops_run + f->hops_skipped));
+  g_autofree char *text = evo_trial_reuse_text (f->hops_run, f->hops_skipped);
+
+  if (text != NULL)
+    printf ("  %s\n", text);
 }
 
 /* best: of scores.json; NULL: the run has not ended. */

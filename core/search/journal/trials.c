@@ -25,6 +25,15 @@ evo_trial_clear (EvoTrial *t)
   t->n_evaluations = 0;
 }
 
+char *
+evo_trial_reuse_text (gint64 hops_run, gint64 hops_skipped)
+{
+  if (hops_skipped == 0)
+    return NULL;
+  return g_strdup_printf ("%.1f %% of the layers of scored texts were not computed: an earlier path began alike",
+                          100 * (double) hops_skipped / (double) (hops_run + hops_skipped));
+}
+
 /* ------------------------------------------------------------------ answers */
 
 gboolean

@@ -283,14 +283,14 @@ evo_run_search (EvoRun *run, const EvoNode *node, EvoBest *best, GError **error)
     good = evo_set_error (error, EVO_PLUGIN_ERROR, EVO_PLUGIN_ERROR_NUMERIC, "%s: no candidate could be scored", node->name);
   if (good) {
     gboolean validated = s.valid_best >= 0;
+    g_autofree char *reuse = evo_trial_reuse_text (s.hops_run, s.hops_skipped);
 
     *best = (EvoBest){ node, validated ? s.valid_best : s.best, s.next, validated ? s.valid_score : s.best_score, NULL,
                        g_steal_pointer (&s.best_x) };
     evo_progress_event (run->progress, "%s: %" G_GINT64_FORMAT " trials, best %.4g (trial %" G_GINT64_FORMAT ")", node->name, s.next,
                         best->score, best->trial);
-    if (s.hops_skipped > 0)
-      evo_progress_event (run->progress, "%s: %.1f %% of the layers of scored texts were not computed: an earlier path began alike", node->name,
-                          100 * (double) s.hops_skipped / (double) (s.hops_run + s.hops_skipped));
+    if (reuse != NULL)
+      evo_progress_event (run->progress, "%s: %s", node->name, reuse);
   }
   if (good) {
     g_autofree char *answers = g_strdup_printf ("trial %" G_GINT64_FORMAT, s.best);
